@@ -1,0 +1,6 @@
+"""One photograph becomes a 3D face: a JAX-compiled solver that fits a 3D morphable model to 2D and 3D landmarks."""
+
+from jaxface.types import FitResult as FitResult
+from jaxface.types import Landmarks as Landmarks
+from jaxface.types import Pose as Pose
+from jaxface.types import Status as Status

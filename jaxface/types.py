@@ -1,0 +1,104 @@
+"""The vocabulary of every room: what goes into a fit and what comes out of it.
+
+All of them are frozen dataclasses registered as pytrees, so they pass through ``jax.jit``, ``jax.vmap`` and
+``jax.grad`` as they are. Leading batch axes are allowed everywhere and written ``*b`` in the shapes.
+"""
+
+from dataclasses import field
+from enum import IntEnum
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxface import camera
+from jaxface.pytree import pytree
+
+AnyArray = Array | np.ndarray
+Scheme = Literal["ibug68", "mediapipe478"]
+POINTS: dict[str, int] = {"ibug68": 68, "mediapipe478": 478}
+"""How many landmarks each scheme has."""
+
+
+class Status(IntEnum):
+    """How one fit ended; ``Status(int(result.status)).sentence`` says it to a person."""
+
+    CONVERGED = 0
+    MAX_ITERATIONS = 1
+    NON_FINITE_INPUT = 2
+    DEGENERATE_LANDMARKS = 3
+    DIVERGED = 4
+
+    @property
+    def sentence(self) -> str:
+        return _SENTENCES[self]
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the result is a fit of this face, and not the mean face returned in its place."""
+        return self <= Status.MAX_ITERATIONS
+
+
+_SENTENCES = {
+    Status.CONVERGED: "fitted: a further iteration would not move the face",
+    Status.MAX_ITERATIONS: "fitted: the face still moved a little in the last iteration",
+    Status.NON_FINITE_INPUT: "not fitted: a landmark is not a finite number",
+    Status.DEGENERATE_LANDMARKS: "not fitted: the landmarks coincide or lie on a line, so they have no pose",
+    Status.DIVERGED: "not fitted: the solution left the finite numbers",
+}
+
+
+@pytree
+class Pose:
+    """Weak-perspective pose, Eqs 2-3: ``image = scale * (rotation @ x)[:2] + translation``.
+
+    ``scale`` is pixels a millimetre; ``rotation`` takes the model frame into the camera frame (both in
+    ``jaxface.camera``); ``translation`` is in pixels.
+    """
+
+    scale: Float[Array, "*b"]
+    rotation: Float[Array, "*b 3 3"]
+    translation: Float[Array, "*b 2"]
+
+    @property
+    def euler_deg(self) -> Float[Array, "*b 3"]:
+        """Pitch, yaw, roll in degrees, with the signs that ``jaxface.camera`` states."""
+        return camera.euler_deg(self.rotation)
+
+
+@pytree
+class Landmarks:
+    """One face as a detector saw it.
+
+    ``xy``: pixels, on the *visible* silhouette, as a 2D detector's contour points are (L2d in Eq. 5).
+    ``xyz``: camera frame, pixel units, on the *anatomical* jaw line even where it is hidden (L3d in Eq. 6); z points
+    away from the viewer and its origin is free, the fit eliminates it.
+    ``weight``: how far each point is believed; ``None``, the default, believes all alike and lets a fit use Gram
+    matrices computed once a model.
+    ``scheme``: which points these are, ``"ibug68"`` (68) or ``"mediapipe478"`` (478); static under ``jax.jit``.
+    """
+
+    xy: Float[AnyArray, "*b L 2"]
+    xyz: Float[AnyArray, "*b L 3"]
+    weight: Float[AnyArray, "*b L"] | None = None
+    scheme: Scheme = field(default="ibug68", metadata={"static": True})
+
+
+@pytree
+class FitResult:
+    """One fitted face; every leaf gains the batch axis under ``fit_batch``.
+
+    ``identity`` (α) and ``expression`` (β) are standard-normal coefficients of the model; ``depth_offset`` is t′ of
+    Eq. 6 in pixels; ``weight_2d`` and ``weight_3d`` are λ2d and λ3d of Eqs 7-9 in the last iteration; ``cost`` is
+    Eq. 4 at the end, in squared face radii; ``iterations`` counts the pose/shape rounds; ``status`` is a ``Status``.
+    """
+
+    identity: Float[Array, "*b Na"]
+    expression: Float[Array, "*b Nb"]
+    pose: Pose
+    depth_offset: Float[Array, "*b 3"]
+    weight_2d: Float[Array, "*b"]
+    weight_3d: Float[Array, "*b"]
+    cost: Float[Array, "*b"]
+    iterations: Int[Array, "*b"]
+    status: Int[Array, "*b"]

@@ -1,0 +1,74 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from jaxface import camera
+
+ANGLES = st.tuples(st.floats(-175, 175), st.floats(-90, 90), st.floats(-175, 175))
+
+
+def by_scipy(pitch, yaw, roll):
+    about = lambda axis, angle: Rotation.from_euler(axis, angle, degrees=True).as_matrix()
+    return about("z", roll) @ about("y", -yaw) @ about("x", -pitch) @ np.diag([1.0, -1.0, -1.0])
+
+
+def test_a_frontal_face_has_r0():
+    np.testing.assert_allclose(camera.rotation_from_euler(jnp.zeros(3)), np.diag([1, -1, -1]), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "euler, direction, point",
+    [
+        ((0, 20, 0), "nose to the image's right", lambda nose, top: nose[0] > 0.3),
+        ((20, 0, 0), "nose up", lambda nose, top: nose[1] < -0.3),
+        ((0, 0, 20), "clockwise: the top of the head to the image's right", lambda nose, top: top[0] > 0.3),
+    ],
+)
+def test_signs_of_the_angles(euler, direction, point):
+    rotation = np.asarray(camera.rotation_from_euler(jnp.array(euler, jnp.float32)))
+    assert point(rotation @ [0, 0, 1], rotation @ [0, 1, 0]), direction
+
+
+@given(angles=ANGLES)
+@settings(max_examples=50, deadline=None)
+def test_rotation_is_scipys_product_of_three_turns(angles):
+    ours = camera.rotation_from_euler(jnp.array(angles, jnp.float32))
+    np.testing.assert_allclose(ours, by_scipy(*angles), atol=2e-6)
+
+
+@given(angles=ANGLES)
+@settings(max_examples=50, deadline=None)
+def test_euler_angles_make_their_rotation_again_everywhere(angles):
+    rotation = by_scipy(*angles).astype(np.float32)
+    again = by_scipy(*np.asarray(camera.euler_deg(jnp.asarray(rotation)), np.float64))
+    np.testing.assert_allclose(again, rotation, atol=2e-3 if abs(angles[1]) > 89.9 else 2e-5)
+
+
+@pytest.mark.parametrize("yaw", [90.0, -90.0])
+@pytest.mark.parametrize("pitch", [-40.0, 0.0, 25.0])
+def test_profile_is_not_singular(yaw, pitch):
+    rotation = camera.rotation_from_euler(jnp.array([pitch, yaw, 0.0]))
+    np.testing.assert_allclose(camera.euler_deg(rotation), [pitch, yaw, 0.0], atol=1e-4)
+    assert np.isfinite(jax.jacobian(camera.euler_deg)(rotation)).all()
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3, 1, 2)])
+def test_batches(shape):
+    angles = np.random.default_rng(0).uniform(-80, 80, (*shape, 3))
+    rotation = camera.rotation_from_euler(jnp.asarray(angles, jnp.float32))
+    assert rotation.shape == (*shape, 3, 3)
+    np.testing.assert_allclose(camera.euler_deg(rotation), angles, atol=1e-3)
+
+
+def test_projection_is_eq_3():
+    rng = np.random.default_rng(0)
+    points, shift, scale = rng.normal(size=(7, 3)), rng.normal(size=2), 2.5
+    rotation = by_scipy(10, 20, 30)
+    projected = camera.project(*(jnp.asarray(a, jnp.float32) for a in (points, scale, rotation, shift)))
+    plane = scale * np.array([[1, 0, 0], [0, 1, 0]]) @ rotation  # Eq. 2
+    np.testing.assert_allclose(projected[:, :2], points @ plane.T + shift, atol=1e-5)
+    np.testing.assert_allclose(projected[:, 2], scale * points @ rotation[2], atol=1e-5)
