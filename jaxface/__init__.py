@@ -1,5 +1,7 @@
 """One photograph becomes a 3D face: a JAX-compiled solver that fits a 3D morphable model to 2D and 3D landmarks."""
 
+from jaxface.model import MorphableModel as MorphableModel
+from jaxface.model import load_model as load_model
 from jaxface.types import FitResult as FitResult
 from jaxface.types import Landmarks as Landmarks
 from jaxface.types import Pose as Pose

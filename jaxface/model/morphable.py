@@ -1,0 +1,103 @@
+"""The linear face model, Eq. 1: M = mean + identity α + expression β, in millimetres.
+
+A fit never touches the mesh: it sees the model at its landmarks (``LandmarkModel``), with the Gram matrices from which
+the normal equations of any pose are put together.
+"""
+
+from dataclasses import field
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxface.camera import HIGHEST
+from jaxface.pytree import pytree
+
+
+@pytree
+class Embedding:
+    """L points that ride on a mesh: ``triangle[i]`` is a row of the model's triangles, ``barycentric[i]`` sums to 1."""
+
+    triangle: Int[Array, "L"]
+    barycentric: Float[Array, "L 3"]
+
+
+@pytree
+class MorphableModel:
+    """A 3D morphable model in the model frame (mm; x to the subject's left, y up, z out of the face).
+
+    ``identity`` and ``expression`` are multiplied by their standard deviations, so coefficients are standard normal
+    and the priors of Eqs 11-12 are plain sums of squares. ``landmarks`` maps a scheme's name to its points on the
+    surface. The texture atlas has its own vertices, because a seam has two texture points at one vertex: texture
+    vertex k lies at ``uv[k]`` (origin bottom left) and belongs to mesh vertex ``uv_vertices[k]``; ``uv_triangles``
+    runs parallel to ``triangles``. ``symmetry[v]`` is the vertex across the sagittal plane from v.
+    The three atlas fields and ``symmetry`` are ``None`` for a model that has none.
+    """
+
+    mean: Float[Array, "V 3"]
+    identity: Float[Array, "V 3 Na"]
+    expression: Float[Array, "V 3 Nb"]
+    triangles: Int[Array, "F 3"]
+    landmarks: dict[str, Embedding]
+    uv: Float[Array, "T 2"] | None = None
+    uv_vertices: Int[Array, "T"] | None = None
+    uv_triangles: Int[Array, "F 3"] | None = None
+    symmetry: Int[Array, "V"] | None = None
+    name: str = field(default="unnamed", metadata={"static": True})
+    licence: str = field(default="unknown", metadata={"static": True})
+    expression_names: tuple[str, ...] = field(default=(), metadata={"static": True})
+
+    def vertices(self, identity: Float[Array, "*b Na"], expression: Float[Array, "*b Nb"]) -> Float[Array, "*b V 3"]:
+        """The face of these coefficients, Eq. 1."""
+        moved = jnp.einsum("vcn,...n->...vc", self.identity, identity, precision=HIGHEST)
+        moved += jnp.einsum("vcn,...n->...vc", self.expression, expression, precision=HIGHEST)
+        return self.mean + moved
+
+    def landmark_positions(self, vertices: Float[Array, "*b V 3"], scheme: str) -> Float[Array, "*b L 3"]:
+        """Where a scheme's points lie on a mesh of this model."""
+        embedding = self.landmarks[scheme]
+        corners = vertices[..., self.triangles[embedding.triangle], :]
+        return jnp.einsum("lk,...lkc->...lc", embedding.barycentric, corners, precision=HIGHEST)
+
+    def at_landmarks(self, scheme: str) -> "LandmarkModel":
+        """This model seen at one scheme's points: what a fit needs, computed once a model."""
+        embedding = self.landmarks[scheme]
+        corners = self.triangles[embedding.triangle]
+        at = lambda field: jnp.einsum("lk,lkc...->lc...", embedding.barycentric, field[corners], precision=HIGHEST)
+        basis = jnp.concatenate([at(self.identity), at(self.expression)], axis=-1)
+        edges = self.mean[self.triangles[:, 1:]] - self.mean[self.triangles[:, :1]]
+        facing = jnp.cross(edges[:, 0], edges[:, 1])
+        smooth = jnp.zeros_like(self.mean).at[self.triangles].add(facing[:, None, :])
+        normals = at(smooth)
+        return LandmarkModel(
+            mean=at(self.mean),
+            basis=basis,
+            gram=gram(basis, None),
+            normals=normals / jnp.linalg.norm(normals, axis=-1, keepdims=True),
+            identity_size=self.identity.shape[-1],
+        )
+
+
+@pytree
+class LandmarkModel:
+    """A morphable model at its L landmarks, identity and expression side by side in one ``basis`` of N columns.
+
+    ``gram[a, b] = Γ̃_aᵀ Γ̃_b`` for coordinates a, b, where Γ̃ is the basis less its mean over the landmarks: the shape
+    step eliminates translation, so only the centred basis appears in it. ``normals`` are the mean face's.
+    """
+
+    mean: Float[Array, "L 3"]
+    basis: Float[Array, "L 3 N"]
+    gram: Float[Array, "3 3 N N"]
+    normals: Float[Array, "L 3"]
+    identity_size: int = field(metadata={"static": True})
+
+    def points(self, coefficients: Float[Array, "N"]) -> Float[Array, "L 3"]:
+        """The landmarks of these coefficients, Eq. 1."""
+        return self.mean + jnp.einsum("lcn,n->lc", self.basis, coefficients, precision=HIGHEST)
+
+
+def gram(basis: Float[Array, "L 3 N"], weight: Float[Array, "L"] | None) -> Float[Array, "3 3 N N"]:
+    """Gram matrices of a basis between coordinates, centred and summed over (weighted) landmarks."""
+    weight = jnp.ones(basis.shape[0], basis.dtype) if weight is None else weight
+    centred = basis - jnp.einsum("l,lan->an", weight / weight.sum(), basis, precision=HIGHEST)
+    return jnp.einsum("l,lan,lbm->abnm", weight, centred, centred, precision=HIGHEST)

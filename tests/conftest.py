@@ -1,0 +1,67 @@
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxface
+from jaxface import camera
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def model():
+    """The embedded model."""
+    return jaxface.load_model()
+
+
+@pytest.fixture(scope="session")
+def small(model):
+    """The embedded model with 8 identity and 6 expression components: the real face, quick to fit."""
+    expression = [model.expression_names.index(name) for name in EXPRESSIONS]
+    return replace(
+        model,
+        identity=model.identity[..., :8],
+        expression=model.expression[..., jnp.array(expression)],
+        expression_names=EXPRESSIONS,
+        name="small",
+    )
+
+
+EXPRESSIONS = ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight", "mouthSmileLeft", "mouthSmileRight", "browInnerUp")
+
+
+@pytest.fixture(scope="session")
+def face(small):
+    """``face(seed, euler_deg)``: a random face of the small model and its exact landmarks."""
+
+    def make(seed=0, euler_deg=(5.0, 20.0, -10.0), scheme="ibug68", scale=3.0, shift=(320.0, 240.0), dtype=np.float32):
+        rng = np.random.default_rng(seed)
+        identity, expression = rng.normal(size=8), rng.uniform(0.1, 0.6, size=6)
+        rotation = np.asarray(camera.rotation_from_euler(jnp.array(euler_deg, float)), np.float64)
+        mesh = np.asarray(small.mean, np.float64) + small.identity @ identity + small.expression @ expression
+        at = small.landmarks[scheme]
+        corners = mesh[np.asarray(small.triangles)[np.asarray(at.triangle)]]
+        points = np.einsum("lk,lkc->lc", np.asarray(at.barycentric, np.float64), corners)
+        xyz = scale * points @ rotation.T + (*shift, 0.0)
+        truth = dict(identity=identity, expression=expression, rotation=rotation, scale=scale, shift=np.array(shift))
+        return jaxface.Landmarks(xyz[:, :2].astype(dtype), xyz.astype(dtype), scheme=scheme), truth
+
+    return make
+
+
+@pytest.fixture
+def x64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of data that is measured against, for tests that need it."""
+    if not SHARED.is_dir():
+        pytest.skip(f"needs the measuring data in {SHARED.name}/ beside the checkout")
+    return SHARED
