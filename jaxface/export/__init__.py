@@ -1,0 +1,1 @@
+from jaxface.export.meshes import save as save

@@ -1,0 +1,39 @@
+"""Files that appear whole or not at all."""
+
+import os
+import uuid
+from pathlib import Path
+
+
+def atomic_write(path: str | Path, content: bytes) -> None:
+    """Write a file under a temporary name beside it, then rename it into place.
+
+    Raises:
+      ValueError: the folder does not exist.
+      OSError: the file cannot be written; what was there before is still there.
+    """
+    atomic_write_all({Path(path): content})
+
+
+def atomic_write_all(files: dict[Path, bytes]) -> None:
+    """Write files that belong together, renamed into place in the order given once all of them are written.
+
+    Raises:
+      ValueError: a folder does not exist.
+      OSError: a file cannot be written; of those that were, none is left.
+    """
+    for path in files:
+        if not path.parent.is_dir():
+            raise ValueError(f"path: got {str(path)!r}, takes a file in a folder that exists; {path.parent} does not")
+    temporary = {path: path.with_name(f".{uuid.uuid4().hex}.tmp") for path in files}
+    placed = []
+    try:
+        for path, content in files.items():
+            temporary[path].write_bytes(content)
+        for path in files:
+            os.replace(temporary[path], path)
+            placed.append(path)
+    except BaseException:
+        for path in (*temporary.values(), *placed):
+            path.unlink(missing_ok=True)
+        raise
