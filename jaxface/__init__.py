@@ -1,6 +1,10 @@
 """One photograph becomes a 3D face: a JAX-compiled solver that fits a 3D morphable model to 2D and 3D landmarks."""
 
 from jaxface.export import save as save
+from jaxface.fitting import FitOptions as FitOptions
+from jaxface.fitting import fit as fit
+from jaxface.fitting import fit_batch as fit_batch
+from jaxface.fitting import vertices as vertices
 from jaxface.model import MorphableModel as MorphableModel
 from jaxface.model import load_model as load_model
 from jaxface.types import FitResult as FitResult

@@ -1,0 +1,120 @@
+"""``fit``, ``fit_batch`` and ``vertices``: the loop behind checks that speak to people."""
+
+from functools import partial
+from weakref import WeakKeyDictionary
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxface.camera import project
+from jaxface.fitting.loop import fit_one
+from jaxface.fitting.options import FitOptions
+from jaxface.model.morphable import LandmarkModel, MorphableModel
+from jaxface.types import POINTS, FitResult, Landmarks
+
+_AT_LANDMARKS: WeakKeyDictionary = WeakKeyDictionary()
+
+
+def fit(model: MorphableModel, landmarks: Landmarks, options: FitOptions = FitOptions()) -> FitResult:
+    """Fit the model to one face's landmarks with the method of the paper (Eqs 1-12).
+
+    Pure: ``jax.jit``, ``jax.vmap`` and ``jax.grad`` go through it. Everything is computed in the wider of the
+    landmarks' and the model's precision.
+
+    Args:
+      model: a face model; its part at the landmarks, with the Gram matrices, is computed at the first fit and kept.
+      landmarks: one face: ``xy`` (L, 2) and ``xyz`` (L, 3) in pixels, of a scheme that the model has.
+      options: variant, solver, iterations and priors.
+
+    Returns:
+      A ``FitResult``. A face that cannot be fitted has a ``status`` that says why, and the mean face.
+
+    Raises:
+      ValueError: an argument has a shape, kind or scheme that is not taken; the message names it.
+    """
+    _check(model, landmarks, options, batch=False)
+    landmarks = _floating(landmarks)
+    return _fit(_at_landmarks(model, landmarks), landmarks, options)
+
+
+def fit_batch(model: MorphableModel, landmarks: Landmarks, options: FitOptions = FitOptions()) -> FitResult:
+    """Fit many faces at once: ``fit`` with a leading batch axis on every array of ``landmarks`` and of the result.
+
+    One compilation for each batch size. The batch is split over all local devices when it divides evenly among them.
+    A face that cannot be fitted changes no other one. Args, raises: as ``fit``.
+    """
+    _check(model, landmarks, options, batch=True)
+    landmarks = _floating(landmarks)
+    return _fit_batch(_at_landmarks(model, landmarks), landmarks, options)
+
+
+def vertices(model: MorphableModel, result: FitResult, camera: bool = False) -> Float[Array, "*b V 3"]:
+    """The fitted mesh: in the model frame (mm), or as the camera sees it (pixels, z away from the viewer)."""
+    mesh = model.vertices(result.identity, result.expression)
+    pose = result.pose
+    return project(mesh, pose.scale, pose.rotation, pose.translation) if camera else mesh
+
+
+@partial(jax.jit, static_argnames="options")
+def _fit(model: LandmarkModel, landmarks: Landmarks, options: FitOptions) -> FitResult:
+    return fit_one(model, landmarks, options)
+
+
+@partial(jax.jit, static_argnames="options")
+def _fit_batch(model: LandmarkModel, landmarks: Landmarks, options: FitOptions) -> FitResult:
+    many = jax.vmap(lambda face: fit_one(model, face, options))
+    devices = jax.local_devices()
+    if len(devices) == 1 or landmarks.xy.shape[0] % len(devices):
+        return many(landmarks)
+    mesh = jax.sharding.Mesh(np.array(devices), "faces")
+    faces = jax.sharding.PartitionSpec("faces")
+    return jax.shard_map(many, mesh=mesh, in_specs=faces, out_specs=faces)(landmarks)
+
+
+def _at_landmarks(model: MorphableModel, landmarks: Landmarks) -> LandmarkModel:
+    """The model at the landmarks in the fit's precision; kept with a model that is concrete, traced with one that is not."""
+    dtype = jnp.result_type(model.mean.dtype, *(leaf.dtype for leaf in jax.tree.leaves(landmarks)))
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(model)):
+        return _restricted(model, landmarks.scheme, dtype)
+    kept = _AT_LANDMARKS.setdefault(model, {})
+    key = landmarks.scheme, dtype
+    if key not in kept:
+        with jax.ensure_compile_time_eval():
+            kept[key] = _restricted(model, *key)
+    return kept[key]
+
+
+@partial(jax.jit, static_argnames=("scheme", "dtype"))
+def _restricted(model: MorphableModel, scheme: str, dtype) -> LandmarkModel:
+    in_precision = lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+    return jax.tree.map(in_precision, model).at_landmarks(scheme)
+
+
+def _floating(landmarks: Landmarks) -> Landmarks:
+    """The landmarks as arrays of the precision that is in force; whole numbers become floats."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf, jnp.float32)), landmarks)
+
+
+def _check(model: MorphableModel, landmarks: Landmarks, options: FitOptions, batch: bool) -> None:
+    """Raise for arguments that no fit takes."""
+    if not isinstance(landmarks, Landmarks):
+        raise ValueError(f"landmarks: got {type(landmarks).__name__}, takes a jaxface.Landmarks (one of jaxface.detect's)")
+    if not isinstance(options, FitOptions):
+        raise ValueError(f"options: got {type(options).__name__}, takes a jaxface.FitOptions")
+    scheme = landmarks.scheme
+    if scheme not in model.landmarks:
+        raise ValueError(f"landmarks.scheme={scheme!r}: the model {model.name!r} has {', '.join(model.landmarks) or 'none'}")
+    lead = ("faces",) if batch else ()
+    shapes = {"xy": (*lead, POINTS[scheme], 2), "xyz": (*lead, POINTS[scheme], 3), "weight": (*lead, POINTS[scheme])}
+    faces = np.shape(landmarks.xy)[:1]
+    for name, taken in shapes.items():
+        value = getattr(landmarks, name)
+        if value is None and name == "weight":
+            continue
+        got = np.shape(value)
+        if len(got) != len(taken) or got[len(lead) :] != taken[len(lead) :] or (batch and got[:1] != faces):
+            hint = "; jaxface.fit_batch fits many" if not batch and len(got) == len(taken) + 1 else ""
+            wanted = ", ".join(map(str, taken))
+            raise ValueError(f"landmarks.{name}: got shape {tuple(got)}, takes ({wanted}) for {scheme!r}{hint}")

@@ -1,0 +1,59 @@
+"""The units of a fit: landmarks centred and scaled at entry, with what cannot be fitted told apart there."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxface.energies import mean_point
+from jaxface.types import Landmarks, Status
+
+FLATNESS = 1e-4
+"""Landmarks are on a line when their variance across it is less than this part of the variance along it."""
+
+
+class Frame(NamedTuple):
+    """A fit's unit frame: pixels are ``centre + radius * unit``. Constants to differentiation: a fit does not depend
+    on its frame."""
+
+    centre: Float[Array, "2"]
+    radius: Float[Array, ""]
+
+
+def to_unit(landmarks: Landmarks, stand_in: Float[Array, "L 3"]) -> tuple[Landmarks, Frame, Int[Array, ""]]:
+    """Landmarks with 2D mean 0 and root mean square radius 1, the frame that undoes this, and a status so far.
+
+    The 3D points keep their place relative to the 2D ones. Where the status is not ``CONVERGED`` the landmarks are
+    ``stand_in`` (unit points in the camera frame), so that nothing that follows meets a number that is not finite.
+    """
+    xy, xyz, weight = landmarks.xy, landmarks.xyz, landmarks.weight
+    finite = jnp.all(jnp.isfinite(xy)) & jnp.all(jnp.isfinite(xyz))
+    if weight is not None:
+        finite &= jnp.all(jnp.isfinite(weight))
+        weight = jnp.where(finite, jnp.maximum(weight, 0.0), 1.0)
+        weight = jnp.where(weight.sum() > 0, weight / jnp.max(weight), 1.0)
+    largest = jnp.maximum(jnp.max(jnp.abs(xy)), jnp.max(jnp.abs(xyz)))
+    largest = jnp.where(finite & (largest > 0), largest, 1.0)
+    small = xy / largest  # so that the squares of huge pixels stay finite
+    centre = mean_point(small, weight)
+    spread = small - centre
+    weighted = spread if weight is None else spread * weight[:, None]
+    covariance = weighted.T @ spread / (xy.shape[0] if weight is None else weight.sum())
+    variance = jnp.trace(covariance)
+    radius = jnp.sqrt(variance)
+    flat = jnp.linalg.det(covariance) <= FLATNESS * variance**2
+    degenerate = flat | (radius <= 64 * jnp.finfo(xy.dtype).eps)
+    status = jnp.where(
+        finite, jnp.where(degenerate, Status.DEGENERATE_LANDMARKS, Status.CONVERGED), Status.NON_FINITE_INPUT
+    )
+    good = status == Status.CONVERGED
+    pick = lambda value, otherwise: jnp.where(good, value, otherwise)
+    frame = jax.lax.stop_gradient(Frame(pick(largest * centre, 0.0), pick(largest * radius, 1.0)))
+    unit = Landmarks(
+        xy=pick((xy - frame.centre) / frame.radius, stand_in[:, :2]),
+        xyz=pick((xyz - jnp.append(frame.centre, 0.0)) / frame.radius, stand_in),
+        weight=None if weight is None else pick(weight, 1.0),
+        scheme=landmarks.scheme,
+    )
+    return unit, frame, status

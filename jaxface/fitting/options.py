@@ -1,0 +1,41 @@
+"""What a fit can be asked for."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from jaxface import solvers
+
+Variant = Literal["2d", "2d+3d", "2d+3d+w", "2d+3d+p+w"]
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Options of a fit; hashable, so static under ``jax.jit``.
+
+    ``variant`` names the paper's ablation (Fig. 3): 2D landmarks alone; both kinds at equal weights; both at the
+    adaptive weights of Eqs 7-9 (w); and with the refined pose (p), the paper's method.
+    ``solver`` is ``"structured"`` (the default) or ``"jaxopt"`` (the stock solver, the reference).
+    ``iterations`` counts the rounds of shape and pose.
+    ``identity_prior`` and ``expression_prior`` are λα and λβ of Eq. 10 in mm²: about the variance of a landmark's
+    error. ``docs/method.md`` records how they were chosen.
+
+    Raises:
+      ValueError: an option has a value that it does not take.
+    """
+
+    variant: str = "2d+3d+p+w"
+    solver: str = "structured"
+    iterations: int = 4
+    identity_prior: float = 10.0
+    expression_prior: float = 10.0
+
+    def __post_init__(self):
+        choices = {"variant": get_args(Variant), "solver": tuple(solvers.NAMES)}
+        for name, taken in choices.items():
+            if getattr(self, name) not in taken:
+                raise ValueError(f"{name}={getattr(self, name)!r}: takes one of {', '.join(taken)}")
+        if not 1 <= self.iterations <= 1000:
+            raise ValueError(f"iterations={self.iterations!r}: takes a number from 1 to 1000")
+        for name in ("identity_prior", "expression_prior"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name}={getattr(self, name)!r}: takes a positive number (mm²)")

@@ -1,0 +1,163 @@
+"""What a fit promises: the face it was made from, the same in any units, and a word for every face it cannot fit."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxface
+from jaxface import FitOptions, Landmarks, Status
+
+LOOSE = dict(identity_prior=1e-6, expression_prior=1e-6, iterations=400)  # alternation is slow along what pose and shape share, such as size
+VARIANTS = ["2d", "2d+3d", "2d+3d+w", "2d+3d+p+w"]
+
+
+def rms_mm(model, result, truth):
+    """Distance of the fitted mesh from the true one at equal pose, root mean square over the vertices."""
+    fitted = jaxface.vertices(model, result)
+    true = model.vertices(*(jnp.asarray(truth[name], fitted.dtype) for name in ("identity", "expression")))
+    return float(jnp.sqrt(jnp.mean(jnp.sum((fitted - true) ** 2, axis=-1))))
+
+
+@pytest.mark.parametrize("solver", ["structured", "jaxopt"])
+@pytest.mark.parametrize("euler_deg", [(0, 0, 0), (5, 30, -10), (-10, -60, 20), (0, 90, 0), (15, -90, 0)])
+def test_exact_landmarks_give_back_their_face(x64, small, face, solver, euler_deg):
+    landmarks, truth = face(seed=1, euler_deg=euler_deg, dtype=np.float64)
+    result = jaxface.fit(small, landmarks, FitOptions(variant="2d+3d", solver=solver, **LOOSE))
+    assert result.identity.dtype == np.float64
+    np.testing.assert_allclose(result.identity, truth["identity"], atol=1e-2)
+    np.testing.assert_allclose(result.expression, truth["expression"], atol=1e-2)
+    np.testing.assert_allclose(result.pose.rotation, truth["rotation"], atol=3e-4)
+    np.testing.assert_allclose(result.pose.scale, truth["scale"], rtol=5e-4)
+    np.testing.assert_allclose(result.pose.translation, truth["shift"], atol=0.1)
+    assert rms_mm(small, result, truth) < 0.05
+    assert Status(int(result.status)) is Status.CONVERGED
+    assert float(result.cost) < 1e-3
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_finds_the_pose(small, face, variant):
+    landmarks, truth = face(seed=2, euler_deg=(5, 35, -10))
+    result = jaxface.fit(small, landmarks, FitOptions(variant=variant))
+    np.testing.assert_allclose(result.pose.euler_deg, (5, 35, -10), atol=6)
+    assert rms_mm(small, result, truth) < 5
+
+
+def test_dense_landmarks(small, face):
+    landmarks, truth = face(seed=3, scheme="mediapipe478")
+    result = jaxface.fit(small, landmarks, FitOptions(variant="2d+3d", **{**LOOSE, "identity_prior": 1e-3}))
+    np.testing.assert_allclose(result.pose.euler_deg, (5, 20, -10), atol=0.5)
+    assert rms_mm(small, result, truth) < 1
+
+
+def test_2d_does_not_look_at_3d(small, face):
+    landmarks, _ = face()
+    other = replace(landmarks, xyz=landmarks.xyz * 0.5 + 7)
+    one, two = (jaxface.fit(small, given, FitOptions(variant="2d")) for given in (landmarks, other))
+    np.testing.assert_array_equal(one.identity, two.identity)
+    np.testing.assert_array_equal(one.expression, two.expression)
+    np.testing.assert_array_equal(one.pose.rotation, two.pose.rotation)
+
+
+@pytest.mark.parametrize("zoom, shift", [(0.1, (0, 0)), (40.0, (5000, -3000))])
+def test_a_fit_does_not_depend_on_the_size_or_place_of_the_image(small, face, zoom, shift):
+    landmarks, _ = face()
+    moved = Landmarks(landmarks.xy * zoom + np.float32(shift), landmarks.xyz * zoom + np.float32((*shift, 9.0)))
+    one, two = jaxface.fit(small, landmarks), jaxface.fit(small, moved)
+    np.testing.assert_allclose(one.identity, two.identity, atol=2e-3)
+    np.testing.assert_allclose(one.cost, two.cost, rtol=1e-2)
+    np.testing.assert_allclose(two.pose.scale, one.pose.scale * zoom, rtol=1e-3)
+    np.testing.assert_allclose(two.pose.translation, one.pose.translation * zoom + np.array(shift), rtol=1e-3)
+
+
+def test_3d_landmarks_may_lie_anywhere(small, face):
+    """t' of Eq. 6: a shift of all 3D landmarks changes itself alone."""
+    landmarks, _ = face()
+    shift = np.float32((30.0, -20.0, 500.0))
+    one = jaxface.fit(small, landmarks)
+    two = jaxface.fit(small, replace(landmarks, xyz=landmarks.xyz + shift))
+    np.testing.assert_allclose(one.identity, two.identity, atol=2e-3)
+    np.testing.assert_allclose(two.depth_offset, one.depth_offset - shift, atol=0.05)
+
+
+def test_weights_of_one_are_no_weights_and_a_weight_of_zero_is_no_point(small, face):
+    landmarks, _ = face()
+    plain = jaxface.fit(small, landmarks)
+    ones = jaxface.fit(small, replace(landmarks, weight=np.ones(68, np.float32)))
+    np.testing.assert_allclose(plain.identity, ones.identity, atol=1e-3)
+    weight = np.ones(68, np.float32)
+    weight[[3, 40]] = 0
+    wild = replace(landmarks, xy=landmarks.xy.copy(), xyz=landmarks.xyz.copy(), weight=weight)
+    wild.xy[[3, 40]] += 100
+    wild.xyz[[3, 40]] -= 100
+    kept, pulled = jaxface.fit(small, replace(landmarks, weight=weight)), jaxface.fit(small, wild)
+    np.testing.assert_allclose(kept.identity, pulled.identity, atol=5e-3)
+
+
+BROKEN = {
+    "not a number": (lambda lm: replace(lm, xy=lm.xy * np.float32(np.nan)), Status.NON_FINITE_INPUT),
+    "one infinite": (lambda lm: replace(lm, xyz=np.where(np.arange(3) == 2, np.inf, lm.xyz)), Status.NON_FINITE_INPUT),
+    "all zero": (lambda lm: replace(lm, xy=lm.xy * 0, xyz=lm.xyz * 0), Status.DEGENERATE_LANDMARKS),
+    "coincident": (lambda lm: replace(lm, xy=lm.xy * 0 + 500, xyz=lm.xyz * 0 + 500), Status.DEGENERATE_LANDMARKS),
+    "on a line": (lambda lm: replace(lm, xy=lm.xy[:, :1] * np.float32([1, 2])), Status.DEGENERATE_LANDMARKS),
+    "huge": (lambda lm: replace(lm, xy=lm.xy * np.float32(1e30), xyz=lm.xyz * np.float32(1e30)), None),
+}
+
+
+def test_a_face_that_cannot_be_fitted_has_a_status_and_changes_no_other_lane(small, face):
+    good = [face(seed=seed, euler_deg=(0, 25 * seed, 5))[0] for seed in range(3)]
+    broken = [make(good[0]) for make, _ in BROKEN.values()]
+    stack = lambda faces: jax.tree.map(lambda *leaves: np.stack(leaves).astype(np.float32), *faces)
+    alone = jaxface.fit_batch(small, stack(good * 3))
+    mixed = jaxface.fit_batch(small, stack(good + broken))
+    for ours, theirs in zip(jax.tree.leaves(mixed), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_array_equal(ours[:3], theirs[:3])
+        assert np.isfinite(ours).all()
+    for (name, (_, expected)), status in zip(BROKEN.items(), mixed.status[3:], strict=True):
+        assert expected in (None, Status(int(status))), name
+    mean_face = jax.tree.map(lambda leaf: leaf[3], mixed)
+    assert not mean_face.identity.any() and not Status(int(mean_face.status)).fitted
+    np.testing.assert_array_equal(mean_face.pose.rotation, np.diag([1, -1, -1]))
+
+
+def test_batch_is_the_single_fit_of_each_face(small, face):
+    faces = [face(seed=seed, euler_deg=(0, 20 * seed, 5))[0] for seed in range(4)]
+    batch = jaxface.fit_batch(small, jax.tree.map(lambda *leaves: np.stack(leaves), *faces))
+    for index, landmarks in enumerate(faces):
+        single = jaxface.fit(small, landmarks)
+        np.testing.assert_allclose(batch.identity[index], single.identity, atol=2e-3)
+        np.testing.assert_allclose(batch.pose.rotation[index], single.pose.rotation, atol=2e-4)
+
+
+def test_statuses_have_sentences():
+    assert all(status.sentence for status in Status)
+    assert [status for status in Status if status.fitted] == [Status.CONVERGED, Status.MAX_ITERATIONS]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(xy=np.zeros((67, 2), np.float32)), r"landmarks\.xy: got shape \(67, 2\), takes \(68, 2\)"),
+        (dict(xyz=np.zeros((68, 2), np.float32)), r"landmarks\.xyz: got shape \(68, 2\), takes \(68, 3\)"),
+        (dict(weight=np.zeros(5, np.float32)), r"landmarks\.weight: got shape \(5,\), takes \(68\)"),
+        (dict(scheme="aflw21"), r"landmarks\.scheme='aflw21': the model 'small' has"),
+        (dict(xy=np.zeros((4, 68, 2), np.float32)), r"jaxface\.fit_batch fits many"),
+    ],
+)
+def test_wrong_arguments_are_named(small, change, message):
+    landmarks = object.__new__(Landmarks)  # past the type checks that tests switch on and users do not have
+    fields = dict(xy=np.zeros((68, 2), np.float32), xyz=np.zeros((68, 3), np.float32), weight=None, scheme="ibug68")
+    for name, value in {**fields, **change}.items():
+        object.__setattr__(landmarks, name, value)
+    with pytest.raises(ValueError, match=message):
+        jaxface.fit(small, landmarks)
+
+
+@pytest.mark.parametrize(
+    "option, value", [("variant", "3d"), ("solver", "adam"), ("iterations", 0), ("identity_prior", -1.0)]
+)
+def test_wrong_options_are_named(option, value):
+    with pytest.raises(ValueError, match=f"{option}={value!r}: takes "):
+        FitOptions(**{option: value})

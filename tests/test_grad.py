@@ -1,0 +1,88 @@
+"""Derivatives through a whole fit against finite differences, in float64."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxface
+from jaxface import FitOptions, Landmarks
+
+STEP = 1e-3  # pixels
+
+
+def outcome(model, landmarks, options):
+    """One number that every part of a fit moves."""
+    result = jaxface.fit(model, landmarks, options)
+    pose = jnp.sum(result.pose.rotation[:2]) + result.pose.scale + 0.01 * jnp.sum(result.pose.translation)
+    return jnp.sum(result.identity**2) + jnp.sum(jnp.sin(result.expression)) + pose + 0.1 * result.cost
+
+
+@pytest.fixture
+def case(x64, small, face):
+    landmarks, _ = face(seed=5, dtype=np.float64)
+    rng = np.random.default_rng(0)
+    noisy = replace(landmarks, xy=landmarks.xy + rng.normal(size=(68, 2)), xyz=landmarks.xyz + rng.normal(size=(68, 3)))
+    along = Landmarks(xy=rng.normal(size=(68, 2)), xyz=rng.normal(size=(68, 3)))
+    return small, jax.tree.map(jnp.asarray, noisy), jax.tree.map(jnp.asarray, along)
+
+
+def moved(landmarks, along, step):
+    return jax.tree.map(lambda leaf, direction: leaf + step * direction, landmarks, along)
+
+
+@pytest.mark.parametrize("solver, variant", [("structured", "2d"), ("structured", "2d+3d+p+w"), ("jaxopt", "2d+3d+p+w")])
+
+def test_reverse_mode(case, solver, variant):
+    model, landmarks, along = case
+    options = FitOptions(solver=solver, variant=variant)
+    value = jax.jit(lambda given: outcome(model, given, options))
+    finite = (value(moved(landmarks, along, STEP)) - value(moved(landmarks, along, -STEP))) / (2 * STEP)
+    slope = jax.jit(jax.grad(lambda given: outcome(model, given, options)))(landmarks)
+    directional = sum(jnp.vdot(s, d) for s, d in zip(jax.tree.leaves(slope), jax.tree.leaves(along), strict=True))
+    np.testing.assert_allclose(directional, finite, rtol=1e-3, atol=1e-5)
+
+
+def test_vmap_of_grad_and_grad_through_a_batch(case):
+    model, landmarks, along = case
+    pair = jax.tree.map(lambda *leaves: jnp.stack(leaves), landmarks, moved(landmarks, along, 1.0))
+    options = FitOptions()
+    single = jax.vmap(jax.grad(lambda given: outcome(model, given, options)))(pair)
+
+    def total(given):
+        batch = jaxface.fit_batch(model, given, options)
+        return jnp.sum(batch.identity**2) + jnp.sum(jnp.sin(batch.expression)) + jnp.sum(
+            jnp.sum(batch.pose.rotation[:, :2], axis=(1, 2))
+            + batch.pose.scale
+            + 0.01 * jnp.sum(batch.pose.translation, axis=1)
+            + 0.1 * batch.cost
+        )
+
+    through_batch = jax.grad(total)(pair)
+    for ours, theirs in zip(jax.tree.leaves(single), jax.tree.leaves(through_batch), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-8)
+
+
+def test_a_lane_that_cannot_be_fitted_has_finite_slopes(small, face):
+    landmarks, _ = face()
+    nothing = replace(landmarks, xy=landmarks.xy * np.float32(np.nan))
+    pair = jax.tree.map(lambda *leaves: jnp.stack(leaves), landmarks, nothing)
+    slope = jax.grad(lambda given: jnp.sum(jaxface.fit_batch(small, given).identity ** 2))(pair)
+    assert np.isfinite(slope.xy).all() and np.abs(slope.xy[0]).max() > 0 and not slope.xy[1].any()
+
+
+def test_grad_of_the_model(small, face):
+    """A learned model: slopes reach the bases too."""
+    landmarks, _ = face()
+    loss = lambda mean: jaxface.fit(replace(small, mean=mean), landmarks).cost
+    slope = jax.grad(loss)(small.mean)
+    assert np.isfinite(slope).all() and np.abs(slope).max() > 0
+
+
+def test_frontal_symmetric_face_at_rest_has_finite_slopes(small, face):
+    landmarks, _ = face(euler_deg=(0.0, 0.0, 0.0))
+    points = small.landmark_positions(small.mean, "ibug68") * jnp.array([1.0, -1.0, -1.0])
+    slope = jax.grad(lambda given: outcome(small, given, FitOptions()))(Landmarks(points[:, :2], points))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope))
