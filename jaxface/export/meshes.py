@@ -1,4 +1,4 @@
-"""A fitted face as a mesh file: OBJ, PLY or GLB, written by trimesh."""
+"""A fitted face as a mesh file: PLY, written by meshio; OBJ and GLB, whose textures meshio drops, by trimesh."""
 
 from io import BytesIO
 from pathlib import Path
@@ -70,10 +70,16 @@ def _write_obj(path: Path, model: MorphableModel, vertices: np.ndarray, texture:
 
 
 def _write_ply(path: Path, model: MorphableModel, vertices: np.ndarray, texture: np.ndarray | None) -> None:
-    mesh = _plain(model, vertices)
+    import meshio
+
+    triangles = np.asarray(model.triangles, np.int32)
+    attributes = dict(zip(("nx", "ny", "nz"), vertex_normals(vertices, triangles).T.astype(np.float32), strict=True))
     if texture is not None:
-        mesh.visual.vertex_colors = _vertex_colours(model, texture)
-    atomic_write(path, mesh.export(file_type="ply", vertex_normal=True))
+        attributes |= zip(("red", "green", "blue"), _vertex_colours(model, texture).T, strict=True)
+    mesh = meshio.Mesh(vertices.astype(np.float32), [("triangle", triangles)], point_data=attributes)
+    content = BytesIO()
+    meshio.write(content, mesh, file_format="ply")
+    atomic_write(path, content.getvalue())
 
 
 def _write_glb(path: Path, model: MorphableModel, vertices: np.ndarray, texture: np.ndarray | None) -> None:
