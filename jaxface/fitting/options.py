@@ -14,7 +14,8 @@ class FitOptions:
 
     ``variant`` names the paper's ablation (Fig. 3): 2D landmarks alone; both kinds at equal weights; both at the
     adaptive weights of Eqs 7-9 (w); and with the refined pose (p), the paper's method.
-    ``solver`` is ``"structured"`` (the default) or ``"jaxopt"`` (the stock solver, the reference).
+    ``solver`` is ``"structured"`` (the default), ``"jaxopt"`` (the stock Levenberg-Marquardt, the reference) or
+    ``"optax"`` (L-BFGS).
     ``iterations`` counts the rounds of shape and pose.
     ``identity_prior`` and ``expression_prior`` are λα and λβ of Eq. 10 in mm²: about the variance of a landmark's
     error. ``docs/method.md`` records how they were chosen.

@@ -8,7 +8,11 @@ from types import ModuleType
 
 import jax
 
-NAMES = {"structured": "jaxface.solvers.structured", "jaxopt": "jaxface.solvers.reference"}
+NAMES = {
+    "structured": "jaxface.solvers.structured",
+    "jaxopt": "jaxface.solvers.reference",
+    "optax": "jaxface.solvers.lbfgs",
+}
 
 
 def solver(name: str) -> ModuleType:

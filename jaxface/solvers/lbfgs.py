@@ -1,0 +1,60 @@
+"""``solver="optax"``: L-BFGS on the same energies, for comparison and for terms that are no sums of squares."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxopt.implicit_diff import custom_root
+
+from jaxface import energies
+from jaxface.solvers.linear import solve_dense
+
+_ITERATIONS = 200
+_OPTIMISER = optax.lbfgs()
+
+
+def _minimise(energy):
+    """A function that minimises ``energy(params, *args)`` from a start, differentiable by the implicit theorem."""
+
+    @custom_root(jax.grad(energy), solve=solve_dense)
+    def run(start, *args):
+        value = lambda params: energy(params, *args)
+        value_and_grad = optax.value_and_grad_from_state(value)
+        tolerance = 8 * jnp.finfo(start.dtype).eps
+
+        def unfinished(carry):
+            _, _, moved, count = carry
+            return (moved > tolerance) & (count < _ITERATIONS)
+
+        def step(carry):
+            params, state, _, count = carry
+            cost, slope = value_and_grad(params, state=state)
+            updates, state = _OPTIMISER.update(slope, state, params, value=cost, grad=slope, value_fn=value)
+            return optax.apply_updates(params, updates), state, jnp.max(jnp.abs(updates)), count + 1
+
+        first = (start, _OPTIMISER.init(start), jnp.asarray(jnp.inf, start.dtype), 0)
+        return jax.lax.while_loop(unfinished, step, first)[0]
+
+    return run
+
+
+def _pose_energy(tangent, scale, rotation, points, target):
+    displacement = energies.pose_displacement(tangent, scale, rotation, points, target.points)
+    return 0.5 * jnp.sum(energies.whitened(displacement, target) ** 2)
+
+
+def _shape_energy(coefficients, problem):
+    data = energies.whitened(energies.shape_displacement(coefficients, problem), problem.target)
+    return 0.5 * (jnp.sum(data**2) + jnp.sum(problem.prior * coefficients**2))
+
+
+_pose, _shape = _minimise(_pose_energy), _minimise(_shape_energy)
+
+
+def solve_pose(points, target, scale, rotation):
+    """The pose that minimises Eq. 4 at fixed centred points (L, 3), from a starting one: ``scale, rotation``."""
+    return energies.pose_at(_pose(jnp.zeros(4, points.dtype), scale, rotation, points, target), scale, rotation)
+
+
+def solve_shape(problem, coefficients):
+    """The coefficients that minimise Eq. 4 at a fixed pose, from starting ones."""
+    return _shape(coefficients, problem)
