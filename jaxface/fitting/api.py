@@ -94,7 +94,12 @@ def _restricted(model: MorphableModel, scheme: str, dtype) -> LandmarkModel:
 
 def _floating(landmarks: Landmarks) -> Landmarks:
     """The landmarks as arrays of the precision that is in force; whole numbers become floats."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf, jnp.float32)), landmarks)
+
+    def as_float(leaf):
+        array = jnp.asarray(leaf)
+        return array.astype(jnp.promote_types(array.dtype, jnp.float32))
+
+    return jax.tree.map(as_float, landmarks)
 
 
 def _check(model: MorphableModel, landmarks: Landmarks, options: FitOptions, batch: bool) -> None:

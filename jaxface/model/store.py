@@ -1,31 +1,42 @@
-"""Face models from files: the embedded default, and jaxface's own .npz format."""
+"""Face models by path or by name: the embedded default, files of every known format, and the user's own collection."""
 
-import zipfile
 from importlib.resources import as_file, files
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 
-from jaxface.model.morphable import Embedding, MorphableModel
-from jaxface.types import POINTS
+from jaxface.model.morphable import MorphableModel
+from jaxface.model.readers import ModelFileError, read_model
 
 
 def load_model(source: str | Path | None = None) -> MorphableModel:
-    """A face model: the embedded one by default, or a jaxface ``.npz`` file.
+    """A face model.
+
+    Args:
+      source: None, the embedded one; a file in any format of docs/models.md, told by its content, or ICT-FaceKit's
+        folder; or the name of a model in ``models_folder()``, where ``convert_model(path, "name")`` puts them.
 
     Raises:
-      ValueError: the file is missing, or a field of it is; the message names both.
+      ValueError: there is no such file or name, or a field of the file is missing, damaged or out of range; the message
+        names both.
     """
-    if source is not None:
-        return _read(Path(source))
-    with as_file(files("jaxface.assets").joinpath("face_model.npz")) as path:
-        return _read(path)
+    if source is None:
+        with as_file(files("jaxface.assets").joinpath("face_model.npz")) as path:
+            return read_model(path)
+    path = Path(source)
+    if path.exists():
+        return read_model(path)
+    if not _is_name(source):
+        raise ModelFileError(f"face model {path}: no such file")
+    registered = _registered(str(source))
+    if not registered.is_file():
+        known = ", ".join(registered_models()) or "none (jaxface model convert FILE NAME registers one)"
+        raise ModelFileError(f"face model {source}: no such file, and no registered model; registered are: {known}")
+    return read_model(registered)
 
 
 def save_model(path: str | Path, model: MorphableModel) -> None:
-    """Write a model as jaxface's ``.npz``: the fields of ``MorphableModel``, bases as float16, embeddings as
-    ``landmarks/<scheme>/triangle`` and ``landmarks/<scheme>/barycentric``."""
+    """Write a model as jaxface's ``.npz``, which ``jaxface.model.readers.own`` describes."""
     arrays = {
         "mean": np.asarray(model.mean, np.float32),
         "identity": np.asarray(model.identity, np.float16),
@@ -47,32 +58,33 @@ def save_model(path: str | Path, model: MorphableModel) -> None:
 _OPTIONAL = {"uv": np.float32, "uv_vertices": np.int32, "uv_triangles": np.int32, "symmetry": np.int32}
 
 
-def _read(path: Path) -> MorphableModel:
-    if not path.is_file():
-        raise ValueError(f"face model {path}: no such file")
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            data = {key: stored[key] for key in stored.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(f"face model {path}: not a jaxface .npz ({error})") from None
-    try:
-        return MorphableModel(
-            mean=jnp.asarray(data["mean"], jnp.float32),
-            identity=jnp.asarray(data["identity"], jnp.float32),
-            expression=jnp.asarray(data["expression"], jnp.float32),
-            triangles=jnp.asarray(data["triangles"]),
-            landmarks={
-                scheme: Embedding(
-                    jnp.asarray(data[f"landmarks/{scheme}/triangle"]),
-                    jnp.asarray(data[f"landmarks/{scheme}/barycentric"]),
-                )
-                for scheme in POINTS
-                if f"landmarks/{scheme}/triangle" in data
-            },
-            name=str(data["name"]),
-            licence=str(data["licence"]),
-            expression_names=tuple(str(name) for name in data["expression_names"]),
-            **{field: jnp.asarray(data[field]) for field in _OPTIONAL if field in data},
-        )
-    except KeyError as error:
-        raise ValueError(f"face model {path}: the field {error} is missing") from None
+def convert_model(source: str | Path, destination: str | Path) -> Path:
+    """Read a model in any format and write it as jaxface's ``.npz``: to a path, or under a name into
+    ``models_folder()``, where ``load_model(name)`` finds it. Returns the file."""
+    model = load_model(source)
+    path = _registered(str(destination)) if _is_name(destination) else Path(destination)
+    path = path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_model(path, model)
+    return path
+
+
+def models_folder() -> Path:
+    """Where registered models lie, on this machine and for this user."""
+    from platformdirs import user_data_path
+
+    return user_data_path("jaxface") / "models"
+
+
+def registered_models() -> list[str]:
+    """The names that ``load_model`` knows."""
+    return sorted(path.stem for path in models_folder().glob("*.npz"))
+
+
+def _is_name(source: str | Path) -> bool:
+    """Whether this is a name and not a path: a string of one part without an extension."""
+    return isinstance(source, str) and Path(source).name == source and "\\" not in source and not Path(source).suffix
+
+
+def _registered(name: str) -> Path:
+    return models_folder() / f"{name}.npz"

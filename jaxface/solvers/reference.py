@@ -18,9 +18,12 @@ def _shape_residual(coefficients, problem):
 
 
 def _stock(residual):
-    return LevenbergMarquardt(
+    solver = LevenbergMarquardt(
         residual, maxiter=30, tol=1e-6, solver="cholesky", materialize_jac=True, implicit_diff_solve=solve_dense
     )
+    # It makes arrays of these in the precision that is in force now, and would carry that into every later fit.
+    solver.damping_factor_max = solver.increase_factor_max = 2.0**32
+    return solver
 
 
 _POSE, _SHAPE = _stock(_pose_residual), _stock(_shape_residual)
