@@ -1,0 +1,61 @@
+"""Photographs from files: any common format, upright, as 8-bit RGB."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from jaxface.detection.native import native_logs_dropped
+
+MAX_PIXELS = 120_000_000
+"""Larger images are refused before they are decoded: at 3 bytes a pixel this one is 360 MB."""
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read a photograph as (H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
+
+    Grey, palette, CMYK and transparent images (over white) are converted, and of an animation the first frame is
+    taken. White is 65535 in images of 16 bits and of whole numbers, and 1 in those of floats; no other scale is taken.
+
+    Raises:
+      ValueError: there is no such file, it is a folder, or it is not an image that can be read whole; the message
+        is one sentence that names the file.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with native_logs_dropped(), warnings.catch_warnings():  # libtiff logs what is raised here
+            warnings.simplefilter("ignore")  # Pillow warns of a size that is checked here, and of odd metadata
+            with Image.open(path) as opened:
+                width, height = opened.size
+                if width * height > MAX_PIXELS:
+                    raise Image.DecompressionBombError
+                ImageOps.exif_transpose(opened, in_place=True)
+                return _to_rgb(opened)
+    except Image.DecompressionBombError:
+        problem = f"more than the {MAX_PIXELS // 10**6} million pixels that are read; scale it down"
+    except FileNotFoundError:
+        problem = "no such file"
+    except IsADirectoryError:
+        problem = "a folder; give the image files in it"
+    except UnidentifiedImageError:
+        empty = Path(path).stat().st_size == 0
+        problem = "the file is empty" if empty else "not an image in a format that Pillow reads"
+    except Exception as error:  # a decoder that meets broken bytes may raise anything
+        problem = f"cannot be read ({getattr(error, 'strerror', None) or str(error) or type(error).__name__})"
+    raise ValueError(f"{path}: {problem}")
+
+
+def _to_rgb(image) -> np.ndarray:
+    from PIL import Image
+
+    if image.mode.startswith(("I", "F")):  # Pillow would clip these at 255
+        grey = np.asarray(image)
+        white = 1 if image.mode == "F" else 65535
+        if not (grey.min() >= 0 and grey.max() <= white):
+            raise ValueError(f"pixels of {grey.min()} to {grey.max()}, and 0 to {white} is taken; save it with 8 bits")
+        return np.repeat(np.rint(grey * (255 / white)).astype(np.uint8)[..., None], 3, axis=-1)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))

@@ -1,0 +1,229 @@
+import os
+import subprocess
+import sys
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import binary_fill_holes
+from skimage.measure import find_contours
+
+import jaxface
+from jaxface import camera
+from jaxface.detection import detect, read_image
+from jaxface.detection.native import native_logs_dropped
+from jaxface.detection.silhouettes import visible_contour
+from jaxface.detection.tiling import search
+from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478, IBUG68_MIRROR, INNER, JAW
+from jaxface.rendering.rasterizer import rasterize
+
+SEEN = {
+    8: (223.7, 178.0),
+    36: (194.0, 100.0),
+    39: (211.5, 103.1),
+    42: (237.2, 104.0),
+    45: (258.4, 103.1),
+    48: (203.1, 139.6),
+    54: (244.3, 140.9),
+}
+"""Chin, eye corners and mouth corners of the demo photograph, read off it by eye at eight times its size."""
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    with as_file(files("jaxface.assets").joinpath("astronaut.png")) as path:
+        return read_image(path)
+
+
+@pytest.fixture(scope="module")
+def found(photograph):
+    return detect(photograph)
+
+
+def test_the_demo_photograph_has_one_face_where_it_is_seen(found):
+    (face,) = found
+    assert face.xy.shape == (68, 2) and face.xyz.shape == (68, 3) and face.scheme == "ibug68" and face.weight is None
+    distance = np.linalg.norm(face.xy[list(SEEN)] - list(SEEN.values()), axis=-1)
+    assert distance.max() < 4 and distance.mean() < 2.5
+    np.testing.assert_array_equal(face.xy[INNER], face.xyz[INNER, :2])
+    assert face.xyz[30, 2] < face.xyz[[0, 16], 2].min() - 30  # the nose's tip is nearer than the ears: z points away
+
+
+def test_the_dense_points_hold_the_68(photograph, found):
+    (dense,) = detect(photograph, "mediapipe478")
+    assert dense.xy.shape == (478, 2) and dense.xyz.shape == (478, 3)
+    np.testing.assert_array_equal(dense.xyz[IBUG68_FROM_MEDIAPIPE478], found[0].xyz)
+    np.testing.assert_array_equal(dense.xy, dense.xyz[:, :2])
+
+
+def test_points_agree_with_those_marked_by_hand(shared):
+    text = (shared / "photos" / "image_0010.pts").read_text()
+    marked = np.array([line.split() for line in text[text.index("{") + 1 : text.index("}")].split("\n") if line], float)
+    marked -= 0.5  # its first pixel's centre is at 1
+    (face,) = detect(shared / "photos" / "image_0010.png")
+    error = np.linalg.norm(face.xy - marked, axis=-1) / np.linalg.norm(marked[36] - marked[45])
+    print(f"of the distance between the eyes: inner points {error[INNER].mean():.4f}, contour {error[JAW].mean():.4f}")
+    assert error[INNER].mean() < 0.05
+    assert error[JAW].mean() < 0.10
+
+
+def test_faces_come_from_left_to_right(photograph, found):
+    mirrored = photograph[:, ::-1]
+    left, right = detect(np.concatenate([photograph, mirrored], axis=1))
+    assert np.linalg.norm(left.xy - found[0].xy, axis=-1).max() < 4
+    back = np.stack([1024 - right.xy[IBUG68_MIRROR, 0], right.xy[IBUG68_MIRROR, 1]], axis=-1)
+    assert np.linalg.norm(back - found[0].xy, axis=-1).mean() < 3
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 300), (300, 400)])
+def test_a_picture_without_a_face_has_none(size):
+    assert detect(np.full((*size, 3), 90, np.uint8)) == []
+
+
+def test_a_structured_picture_without_a_face_has_none():
+    from skimage import data
+
+    assert detect(data.coffee()) == []
+    assert detect(np.random.default_rng(0).integers(0, 256, (256, 384, 3), dtype=np.uint8)) == []
+
+
+@pytest.mark.parametrize("size, at", [((1500, 1500), (300, 700)), ((4000, 512), (2900, 0)), ((512, 1800), (0, 1200))])
+def test_a_small_face_in_a_large_picture_is_found_once(photograph, found, size, at):
+    (width, height), (left, top) = size, at
+    canvas = np.full((height, width, 3), (90, 120, 150), np.uint8)
+    canvas[top : top + 512, left : left + 512] = photograph[: height - top, : width - left]
+    (face,) = detect(canvas)
+    assert np.linalg.norm(face.xy - (left, top) - found[0].xy, axis=-1).mean() < 3
+
+
+def test_a_face_that_fills_the_picture_is_found(photograph, found):
+    low, high = found[0].xy.min(axis=0).astype(int), found[0].xy.max(axis=0).astype(int)
+    tight = photograph[low[1] - 20 : high[1] + 2, low[0] - 2 : high[0] + 2]
+    (face,) = detect(tight)
+    assert np.linalg.norm(face.xy + (low - (2, 20)) - found[0].xy, axis=-1).mean() < 5
+
+
+NOBODY = np.empty((0, 478, 3), np.float32)
+
+
+def test_tiles_cover_the_picture():
+    rows, columns = np.mgrid[:700, :1000]
+    image = np.stack([rows // 256 * 16 + columns // 256, rows % 256, columns % 256], axis=-1).astype(np.uint8)
+    covered = {}
+
+    def see(part):
+        (high, row, column), (tall, wide) = part[0, 0].astype(int), part.shape[:2]
+        shown = covered.setdefault(wide, np.zeros((700, 1000), bool))
+        shown[256 * (high // 16) + row :, 256 * (high % 16) + column :][:tall, :wide] = True
+        return NOBODY
+
+    assert search(image, see).shape == (0, 478, 3)
+    assert sorted(covered) == [250, 500, 1000, 1350]
+    assert all(shown.all() for wide, shown in covered.items() if wide < 1000)
+
+
+def test_a_face_in_a_tile_counts_if_it_is_seen_again():
+    image = np.zeros((512, 512, 3), np.uint8)
+    face = np.random.default_rng(0).uniform(100, 140, (1, 478, 3)).astype(np.float32)
+    assert len(search(image, lambda part: face if len(part) == 256 else NOBODY)) == 0
+    assert len(search(image, lambda part: face if len(part) < 300 else NOBODY)) == 9  # one at that place in each tile
+
+
+@pytest.mark.parametrize(
+    "image, got",
+    [
+        (np.zeros((8, 8), np.uint8), r"uint8 of shape \(8, 8\)"),
+        (np.zeros((8, 8, 4), np.uint8), r"uint8 of shape \(8, 8, 4\)"),
+        (np.zeros((8, 8, 3), np.float32), "float32"),
+        (np.zeros((0, 8, 3), np.uint8), r"\(0, 8, 3\)"),
+    ],
+)
+def test_other_arrays_are_refused(image, got):
+    with pytest.raises(ValueError, match=f"image: got .*{got}.*takes uint8 \\(H, W, 3\\) RGB"):
+        detect(image)
+
+
+def test_another_scheme_is_refused():
+    with pytest.raises(ValueError, match="scheme='dlib': takes one of ibug68, mediapipe478"):
+        detect.__wrapped__(np.zeros((8, 8, 3), np.uint8), "dlib")  # past the type checker of the tests
+
+
+def test_nothing_is_said_from_start_to_exit_and_stderr_works_afterwards():
+    program = (
+        "import sys, numpy as np; from jaxface.detection import detect;"
+        "detect(np.zeros((64, 64, 3), np.uint8)); print('still here', file=sys.stderr)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(jaxface.__file__).parents[1])}
+    command = [sys.executable, "-P", "-W", "error", "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "still here\n")
+
+
+def test_only_native_output_is_dropped(capfd):
+    with native_logs_dropped():
+        os.write(2, b"native\n")
+    os.write(2, b"after\n")
+    print("from python", file=sys.stderr)
+    assert capfd.readouterr().err == "after\nfrom python\n"
+
+
+@pytest.fixture(scope="module")
+def mean_face():
+    """``mean_face(yaw, pitch)``: the 478 points of the embedded model's mean face as the camera sees them."""
+    model = jaxface.load_model()
+    points = np.asarray(model.landmark_positions(model.mean, "mediapipe478"))
+    points = points - points.mean(axis=0)
+
+    def seen(yaw, pitch=0.0, roll=0.0):
+        rotation = camera.rotation_from_euler(jnp.array([pitch, yaw, roll]))
+        return np.array(camera.project(jnp.asarray(points), jnp.float32(2.5), rotation, jnp.array([300.0, 300.0])))
+
+    return seen
+
+
+def outline(points):
+    """Where the mesh of the points ends in the image: (n, 2) pixels."""
+    from mediapipe.tasks.python.vision import FaceLandmarksConnections
+
+    edges = [(edge.start, edge.end) for edge in FaceLandmarksConnections.FACE_LANDMARKS_TESSELATION]
+    triangles = np.array(edges).reshape(-1, 3, 2)[..., 0]
+    shape = binary_fill_holes(rasterize(points, triangles, 600, 600).covered)
+    return np.concatenate(find_contours(shape.astype(float), 0.5))[:, ::-1] + 0.5
+
+
+def height(points):
+    return np.linalg.norm(points[10, :2] - points[152, :2])
+
+
+def test_a_frontal_contour_is_the_jaw_line(mean_face):
+    points = mean_face(0.0)
+    moved = np.linalg.norm(visible_contour(points) - points[IBUG68_FROM_MEDIAPIPE478[JAW], :2], axis=-1)
+    assert moved.max() < 0.01 * height(points)
+
+
+@pytest.mark.parametrize("pitch", [-15, 0, 15])
+@pytest.mark.parametrize("yaw", [15, 30, 45, 60])
+def test_a_turned_contour_is_the_outline_on_the_far_side_and_the_jaw_line_on_the_near_one(mean_face, yaw, pitch):
+    points = mean_face(yaw, pitch)
+    jaw = points[IBUG68_FROM_MEDIAPIPE478[JAW], :2]
+    contour = visible_contour(points)
+    near, far = slice(0, 8), slice(10, 17)
+    assert np.linalg.norm(contour[near] - jaw[near], axis=-1).max() < 0.01 * height(points)
+    from_outline = np.linalg.norm(contour[:, None] - outline(points), axis=-1).min(axis=1) / height(points)
+    assert from_outline.max() < (0.02 if yaw <= 45 else 0.05)  # in profile, nose and lips stand out beyond the cheek
+    assert from_outline.mean() < 0.015
+    if yaw >= 30:
+        assert np.linalg.norm(contour[far] - jaw[far], axis=-1).max() > 0.05 * height(points)
+
+
+def test_the_contour_of_a_mirrored_face_is_mirrored_and_of_a_rolled_one_rolled(mean_face):
+    left, right = (visible_contour(mean_face(yaw)) for yaw in (-40.0, 40.0))
+    np.testing.assert_allclose((600 - right[:, 0])[::-1], left[:, 0], atol=1.0)
+    np.testing.assert_allclose(right[::-1, 1], left[:, 1], atol=1.0)
+    angle = np.radians(70.0)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    rolled = visible_contour(mean_face(40.0, roll=70.0))
+    np.testing.assert_allclose(rolled, (right - 300) @ turn.T + 300, atol=0.5)
