@@ -1,5 +1,7 @@
 """One photograph becomes a 3D face: a JAX-compiled solver that fits a 3D morphable model to 2D and 3D landmarks."""
 
+from jaxface.detection import detect as detect
+from jaxface.detection import read_image as read_image
 from jaxface.export import save as save
 from jaxface.fitting import FitOptions as FitOptions
 from jaxface.fitting import fit as fit

@@ -2,7 +2,10 @@
 
 import os
 import uuid
+from io import BytesIO
 from pathlib import Path
+
+import numpy as np
 
 
 def atomic_write(path: str | Path, content: bytes) -> None:
@@ -37,3 +40,12 @@ def atomic_write_all(files: dict[Path, bytes]) -> None:
         for path in (*temporary.values(), *placed):
             path.unlink(missing_ok=True)
         raise
+
+
+def png(picture: np.ndarray) -> bytes:
+    """A picture (H, W, 3) uint8 as the content of a PNG file."""
+    from PIL import Image
+
+    content = BytesIO()
+    Image.fromarray(picture).save(content, format="png")
+    return content.getvalue()

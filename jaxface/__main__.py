@@ -1,0 +1,3 @@
+from jaxface.cli.main import app
+
+app()

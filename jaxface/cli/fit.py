@@ -1,0 +1,44 @@
+"""``jaxface fit``: photographs in, 3D faces out."""
+
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+
+from jaxface.cli.session import run
+from jaxface.fitting import FitOptions
+from jaxface.fitting.options import Variant
+from jaxface.pipelines.image import FILES
+from jaxface.solvers import NAMES
+
+
+def fit(
+    images: Annotated[list[Path], typer.Argument(help="Photographs.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("jaxface-output"),
+    formats: Annotated[
+        str, typer.Option("--formats", "-f", help=f"What to write, comma separated: {', '.join(FILES)}.")
+    ] = ",".join(FILES),
+    variant: Annotated[str, typer.Option(help=f"Variant of the method: {', '.join(get_args(Variant))}.")] = "2d+3d+p+w",
+    solver: Annotated[str, typer.Option(help=f"Solver: {', '.join(NAMES)}.")] = "structured",
+    iterations: Annotated[int, typer.Option(help="Rounds of shape and pose.")] = 4,
+    model: Annotated[
+        str | None, typer.Option(help="A face model's file or registered name, in place of the embedded one.")
+    ] = None,
+) -> None:
+    """Fit every face in photographs.
+
+    One photograph's files go into the output folder itself, those of several into a folder each, named as the
+    photograph is. The second and further faces of a photograph get folders face-2, face-3, ... within.
+
+    Examples: jaxface fit photo.jpg; jaxface fit *.jpg --output faces -f glb,overlay
+    """
+    chosen = tuple(name.strip().lower() for name in formats.split(","))
+    for name in chosen:
+        if name not in FILES:
+            raise typer.BadParameter(f"{name!r} is not one of {', '.join(FILES)}", param_hint="--formats")
+    try:
+        options = FitOptions(variant=variant, solver=solver, iterations=iterations)
+    except ValueError as error:
+        name, sentence = str(error).split("=", 1)
+        raise typer.BadParameter(sentence, param_hint=f"--{name}") from None
+    raise typer.Exit(run(images, output, options, chosen, model))

@@ -1,0 +1,64 @@
+"""``jaxface model``: what a face model is, and its conversion."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from jaxface.cli.terminal import console, face_model, printable, require_writable
+
+app = typer.Typer(help="Describe and convert face models.", no_args_is_help=True, rich_markup_mode=None)
+
+@app.command()
+def info(
+    source: Annotated[str | None, typer.Argument(help="A file, folder or registered name; without it, the embedded one.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", "-p", help="Draw the first five components at ±2σ into this PNG.")
+    ] = None,
+) -> None:
+    """Say what a face model is."""
+    from jaxface.model.describe import describe
+
+    if picture:
+        require_writable(picture.parent, "--picture")
+    model = face_model(source, "SOURCE")
+    said = describe(model)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name in ("name", "licence", "vertices", "triangles"):
+        table.add_row(name, printable(str(said[name])))
+    for kind in ("identity", "expression"):
+        spread = said[f"{kind}_spread_mm"]
+        first = ", ".join(f"{value:.2f}" for value in spread[:5])
+        detail = f"; rms {sum(value**2 for value in spread) ** 0.5:.2f} mm a vertex, the first {first}" if spread else ""
+        table.add_row(f"{kind} components", f"{len(spread)}{detail}")
+    table.add_row("landmarks", ", ".join(said["landmarks"]) or "none")
+    table.add_row("texture atlas", "yes" if said["atlas"] else "no")
+    console().print(table)
+    if picture:
+        _draw(model, picture)
+
+
+@app.command()
+def convert(
+    source: Annotated[str, typer.Argument(help="A model's file or folder.", show_default=False)],
+    destination: Annotated[
+        str, typer.Argument(help="A file to write (.npz), or a name to register.", show_default=False)
+    ],
+) -> None:
+    """Read a face model in any format and write it as jaxface's own, to a file or under a name."""
+    from jaxface.model.store import convert_model
+
+    try:
+        written = convert_model(source, destination)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="SOURCE") from None
+    console().print(f"written to {printable(str(written))}", soft_wrap=True)
+
+
+def _draw(model, picture: Path) -> None:
+    from jaxface.export.files import atomic_write, png
+    from jaxface.rendering.components import draw_components
+
+    atomic_write(picture, png(draw_components(model)))
+    console().print(f"drawn in {printable(str(picture))}", soft_wrap=True)

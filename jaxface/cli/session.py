@@ -1,0 +1,110 @@
+"""A run over photographs as a person at a terminal sees it: a progress bar, a table, sentences for what failed."""
+
+import os
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import typer
+from rich.progress import track
+from rich.table import Table
+
+from jaxface.cli.terminal import console, face_model, printable, require_writable
+from jaxface.fitting import FitOptions
+from jaxface.pipelines.image import FILES, ImageReport, fit_image
+from jaxface.types import Status
+
+
+def run(
+    images: list[Path],
+    output: Path,
+    options: FitOptions = FitOptions(),
+    formats: tuple[str, ...] = tuple(FILES),
+    model_source: str | None = None,
+) -> int:
+    """Fit photographs, write their files, print the table; the exit code."""
+    from jaxface.detection.mediapipe import landmarker
+
+    _keep_compilations()
+    require_writable(output, "--output")
+    model = face_model(model_source, "--model")
+    if "ibug68" not in model.landmarks:
+        raise typer.BadParameter(f"{model_source} has no ibug68 landmarks to fit photographs to", param_hint="--model")
+    folders = _folders(images, output)
+    reports = []
+    results, errors = console(), console(stderr=True)
+    with landmarker() as opened:
+        for path, folder in track(
+            list(zip(images, folders, strict=True)),
+            description="fitting",
+            console=errors,
+            transient=True,
+            disable=len(images) == 1 or not errors.is_terminal,
+        ):
+            report = fit_image(path, folder, model, opened, options, formats)
+            reports.append(report)
+            if report.error:
+                errors.print(printable(report.error), style="red", soft_wrap=True)
+    if any(report.results for report in reports):
+        results.print(_table(reports))
+    if any(report.folders for report in reports):
+        results.print(f"written to {printable(str(output))}", soft_wrap=True)
+    return 0 if all(report.ok for report in reports) else 1
+
+
+def _table(reports: Iterable[ImageReport]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("file\n", overflow="fold", min_width=8)
+    for heading in ("faces\n", "yaw\n°", "pitch\n°", "roll\n°"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("status\n", no_wrap=True)
+    for heading in ("detect\nms", "fit\nms", "export\nms"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for report in reports:
+        name = printable(report.path.name)
+        times = [f"{1000 * seconds:.0f}" for seconds in (report.detect_s, report.fit_s, report.export_s)]
+        if not report.results:
+            table.add_row(name, "0", "", "", "", "failed", times[0], "", "")
+        for index, result in enumerate(report.results):
+            status = Status(int(result.status))
+            written = index < len(report.folders)
+            pitch, yaw, roll = (f"{float(angle):+z.1f}" for angle in result.pose.euler_deg)
+            first = index == 0
+            table.add_row(
+                name if first else "",
+                str(len(report.results)) if first else "",
+                *((yaw, pitch, roll) if status.fitted else ("", "", "")),
+                status.name.lower().replace("_", " ") if written else "not written",
+                *(times if first else ("", "", "")),
+            )
+    return table
+
+
+def _folders(images: list[Path], output: Path) -> list[Path]:
+    """A folder for each photograph: the output itself for one; for several, one each, named as the photograph is.
+
+    Names that a file system may hold for the same, whatever their case, get a number: face, face-2, face-3.
+    """
+    if len(images) == 1:
+        return [output]
+    names: dict[str, str] = {}
+    for path in images:
+        name, number = path.stem, 1
+        while name.casefold() in names:
+            number += 1
+            name = f"{path.stem}-{number}"
+        names[name.casefold()] = name
+    return [output / name for name in names.values()]
+
+
+def _keep_compilations() -> None:
+    """Let JAX keep what it compiles in the user's cache folder, so that only the first run compiles."""
+    import jax
+    from platformdirs import user_cache_path
+
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        folder = user_cache_path("jaxface", appauthor=False) / "jax"
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")  # costs time, no more

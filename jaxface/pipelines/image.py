@@ -1,0 +1,158 @@
+"""One photograph from file to files: read, detect, fit, export, each timed and each allowed to fail with a sentence."""
+
+import errno
+import os
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from jaxface.detection.mediapipe import find_faces
+from jaxface.detection.reading import read_image
+from jaxface.export.files import atomic_write, png
+from jaxface.export.meshes import write_mesh
+from jaxface.export.records import write_json, write_npz
+from jaxface.fitting import FitOptions, fit
+from jaxface.model.morphable import MorphableModel
+from jaxface.types import FitResult, Landmarks, Status
+
+FILES = {
+    "obj": "face.obj",
+    "ply": "face.ply",
+    "glb": "face.glb",
+    "overlay": "overlay.png",
+    "npz": "fit.npz",
+    "json": "fit.json",
+}
+"""What is written for a face: each format's name and file. The OBJ brings its material and texture along."""
+
+_MESHES = ("obj", "ply", "glb")
+
+
+@dataclass
+class ImageReport:
+    """What became of one photograph. Times are seconds; ``error`` is a sentence where the photograph failed."""
+
+    path: Path
+    results: list[FitResult] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)
+    error: str | None = None
+    detect_s: float = 0.0
+    fit_s: float = 0.0
+    export_s: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether every face of the photograph was found, fitted and written."""
+        return self.error is None
+
+
+def fit_image(
+    path: Path, folder: Path, model: MorphableModel, landmarker, options: FitOptions, formats: tuple[str, ...]
+) -> ImageReport:
+    """Fit every face of one photograph and write its files.
+
+    The first face's files go into ``folder``, those of further faces, from left to right, into ``folder/face-2``,
+    ``folder/face-3`` and so on. Nothing is raised for a photograph that cannot be read, shows no face or cannot be
+    written: the report says so, and of a face either all files are there or none.
+
+    Args:
+      landmarker: an open ``jaxface.detection.mediapipe.landmarker``.
+      formats: some of ``FILES``.
+    """
+    report = ImageReport(path)
+    try:
+        started = time.perf_counter()
+        image = read_image(path)
+        faces = find_faces(landmarker, image, "ibug68")
+        report.detect_s = time.perf_counter() - started
+        if not faces:
+            raise ValueError(f"{path}: no face was found")
+
+        started = time.perf_counter()
+        report.results = [jax.block_until_ready(fit(model, face, options)) for face in faces]
+        report.fit_s = time.perf_counter() - started
+
+        started = time.perf_counter()
+        for index, (face, result) in enumerate(zip(faces, report.results, strict=True)):
+            into = folder if index == 0 else folder / f"face-{index + 1}"
+            _export(into, formats, image, model, face, result, options, path, index)
+            report.folders.append(into)
+        report.export_s = time.perf_counter() - started
+
+        unfitted = [Status(int(result.status)) for result in report.results if not Status(int(result.status)).fitted]
+        if unfitted:
+            raise ValueError(f"{path}: {len(unfitted)} of {len(faces)} faces {unfitted[0].sentence}")
+    except OSError as error:
+        report.error = f"{path}: its results cannot be written to {folder} ({error.strerror or error})"
+    except (ValueError, RuntimeError, MemoryError) as error:  # RuntimeError: no OpenGL, or XLA has no memory
+        sentence = str(error) or "there is not enough memory for it"
+        report.error = sentence if sentence.startswith(f"{path}:") else f"{path}: {sentence}"
+    return report
+
+
+def existing_folder(folder: Path) -> Path:
+    """The nearest of a folder and its parents that exists.
+
+    Raises:
+      OSError: it is a file, or the name is not one that the file system takes.
+    """
+    for parent in (folder, *folder.absolute().parents):
+        if parent.is_dir():
+            return parent
+        if os.path.lexists(parent):
+            raise NotADirectoryError(errno.ENOTDIR, f"{parent} is a file", str(parent))
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+
+
+def _export(
+    into: Path,
+    formats: tuple[str, ...],
+    image: np.ndarray,
+    model: MorphableModel,
+    landmarks: Landmarks,
+    result: FitResult,
+    options: FitOptions,
+    source: Path,
+    index: int,
+) -> None:
+    """Write one face's files to a temporary folder on the same disk, then move them all into their own."""
+    with tempfile.TemporaryDirectory(prefix=".jaxface-", dir=existing_folder(into)) as temporary:
+        staging = Path(temporary) / "face"
+        staging.mkdir()
+        staged = {name: staging / file for name, file in FILES.items() if name in formats}
+        meshes = [staged[name] for name in _MESHES if name in staged]
+        if meshes:
+            from jaxface.rendering.texture import texture
+
+            baked = None if model.uv is None else texture(image, model, result)
+            for path in meshes:
+                write_mesh(path, model, result, baked)
+        if "overlay" in staged:
+            from jaxface.rendering.overlay import overlay
+
+            atomic_write(staged["overlay"], png(overlay(image, model, result, landmarks)))
+        if "npz" in staged:
+            write_npz(staged["npz"], result, landmarks)
+        if "json" in staged:
+            name = os.fsencode(source.name).decode(errors="replace")
+            low, high = np.min(landmarks.xy, axis=0), np.max(landmarks.xy, axis=0)
+            box = (*map(float, low), *map(float, high))
+            write_json(staged["json"], model, result, options=asdict(options), source=name, face=index, box=box)
+        _move(staging, into)
+
+
+def _move(folder: Path, into: Path) -> None:
+    """Move a folder to its place, or its files into the one that is there unless a folder has a file's name."""
+    if not into.exists():
+        into.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(folder, into)
+        return
+    for path in folder.iterdir():
+        if (into / path.name).is_dir():
+            raise IsADirectoryError(errno.EISDIR, f"{path.name} there is a folder", str(into))
+    for path in folder.iterdir():
+        os.replace(path, into / path.name)

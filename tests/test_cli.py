@@ -1,0 +1,392 @@
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib.resources import as_file, files
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+from rich.console import Console
+from typer.testing import CliRunner
+
+import jaxface.cli.session as session
+import jaxface.pipelines.image as pipeline
+from jaxface.cli.main import app
+from jaxface.cli.session import _folders, _table
+from jaxface.cli.terminal import printable
+from jaxface.detection import read_image
+from jaxface.export.records import read_npz
+from jaxface.model import load_model, save_model
+from jaxface.pipelines.image import ImageReport
+
+WRITTEN = {
+    "face.obj",
+    "face.mtl",
+    "face_texture.png",
+    "face.ply",
+    "face.glb",
+    "overlay.png",
+    "fit.npz",
+    "fit.json",
+}
+PACKAGE = Path(session.__file__).parents[2]
+"""Where processes of their own find the package that is tested."""
+
+
+@pytest.fixture(scope="module")
+def photograph(tmp_path_factory):
+    """The demo photograph as a file."""
+    path = tmp_path_factory.mktemp("photograph") / "astronaut.png"
+    with as_file(files("jaxface.assets").joinpath("astronaut.png")) as source:
+        shutil.copy(source, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def compilations(tmp_path_factory):
+    return tmp_path_factory.mktemp("compilations")
+
+
+@pytest.fixture(autouse=True)
+def no_user_cache(monkeypatch):
+    """The tests compile once in their process and leave the user's cache alone."""
+    monkeypatch.setattr(session, "_keep_compilations", lambda: None)
+
+
+@pytest.fixture
+def jaxface(tmp_path, monkeypatch):
+    """``jaxface(*arguments)``: the command, run in this process in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def program(tmp_path, compilations):
+    """``program(*arguments)``: the command in a process of its own."""
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(compilations), "PYTHONPATH": str(PACKAGE)}
+
+    def run(*arguments, before=(), **options):
+        command = [*before, sys.executable, "-m", "jaxface", *map(str, arguments)]
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": tmp_path} | options
+        return subprocess.Popen(command, env=environment | options.pop("env", {}), text=True, **options)
+
+    return run
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def one_line(result, code):
+    """The line on stderr of a run that ended with this code and printed nothing else."""
+    assert result.exit_code == code
+    assert result.stderr.count("\n") == 1 and result.stderr.endswith("\n")
+    assert "Traceback" not in result.output
+    return result.stderr.strip()
+
+
+def test_demo_writes_everything_and_says_what_it_found(jaxface, tmp_path):
+    result = jaxface("demo", "--output", "demo")
+    assert (result.exit_code, result.stderr) == (0, "")
+    folder = tmp_path / "demo"
+    assert names(folder) == WRITTEN
+    assert names(tmp_path) == {"demo"}
+    assert all(path.stat().st_size > 0 for path in folder.iterdir())
+
+    names_, units, row, where = (line.split() for line in result.stdout.splitlines())
+    assert names_ == ["file", "faces", "yaw", "pitch", "roll", "status", "detect", "fit", "export"]
+    assert units == ["°", "°", "°", "ms", "ms", "ms"]
+    assert row[:2] == ["astronaut.png", "1"] and row[5] == "converged"
+    assert all(float(milliseconds) > 0 for milliseconds in row[6:])
+    assert where == ["written", "to", "demo"]
+
+    record = json.loads((folder / "fit.json").read_text())
+    assert record["source"] == "astronaut.png" and record["face"] == 0 and record["status"]["fitted"]
+    assert [f"{record['pose'][name]:+z.1f}" for name in ("yaw_deg", "pitch_deg", "roll_deg")] == row[2:5]
+    assert all(abs(record["pose"][name]) < 15 for name in ("yaw_deg", "pitch_deg", "roll_deg"))
+    fitted, landmarks = read_npz(folder / "fit.npz")
+    assert landmarks.xy.shape == (68, 2) and abs(float(fitted.pose.scale) - record["pose"]["scale_px_per_mm"]) < 1e-5
+    for name in ("face.obj", "face.ply", "face.glb"):
+        assert len(trimesh.load(folder / name, force="mesh", process=False).vertices) > 1000
+    assert read_image(folder / "overlay.png").shape[1] > 800
+
+
+def test_several_photographs_get_a_folder_each_and_bad_ones_a_line_each(jaxface, tmp_path, photograph):
+    good = tmp_path / "in"
+    good.mkdir()
+    strange = good / "a photo [bold]of[red] :cat: é 王 \x1b[31m\n.png"
+    for path in (good / "one.png", good / "One.png", strange):
+        shutil.copy(photograph, path)
+    Image.open(photograph).convert("RGB").save(good / "one.jpg", quality=95)
+    whole = photograph.read_bytes()
+    (good / "broken.png").write_bytes(whole[: len(whole) // 2])
+    (good / "text.jpg").write_text("no image")
+    (good / "empty.jpg").touch()
+    Image.new("RGB", (300, 200), "teal").save(good / "nobody.png")
+    Image.new("RGB", (1, 1)).save(good / "dot.png")
+    Image.new("1", (20_000, 15_000)).save(good / "huge.png")
+    bad = {
+        "broken.png": "cannot be read (image file is truncated",
+        "text.jpg": "not an image in a format that Pillow reads",
+        "empty.jpg": "the file is empty",
+        "nobody.png": "no face was found",
+        "dot.png": "no face was found",
+        "huge.png": "more than the 120 million pixels that are read; scale it down",
+        "missing.png": "no such file",
+        "": "a folder; give the image files in it",
+    }
+    images = [good / "one.png", *(good / name for name in bad), good / "one.jpg", good / "One.png", strange]
+    result = jaxface("fit", *images, good / "one.png", "-o", "out", "-f", "json")
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
+    assert len(lines) == len(bad)
+    for line, (name, sentence) in zip(lines, bad.items(), strict=True):
+        assert line.startswith(f"{good / name}: {sentence}")
+    assert names(tmp_path) == {"in", "out"}
+    assert names(tmp_path / "out") == {"one", "one-2", "One-3", "one-4", strange.stem}
+    assert all(names(folder) == {"fit.json"} for folder in (tmp_path / "out").iterdir())
+    rows = result.stdout.splitlines()[2:]
+    assert len(rows) == len(images) + 2
+    assert "a photo [bold]of[red] :cat: é 王 �[31m�.png" in result.stdout
+    assert sum(" failed " in row for row in rows) == len(bad)
+    assert json.loads((tmp_path / "out" / strange.stem / "fit.json").read_text())["source"] == strange.name
+
+
+def test_two_faces_of_a_photograph_get_a_set_of_files_each(jaxface, tmp_path, photograph):
+    image = read_image(photograph)
+    Image.fromarray(np.concatenate([image, image[:, ::-1]], axis=1)).save(tmp_path / "two.png")
+    result = jaxface("fit", "two.png", "-o", "out")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert names(tmp_path / "out") == WRITTEN | {"face-2"} and names(tmp_path / "out" / "face-2") == WRITTEN
+    records = [json.loads((tmp_path / "out" / name).read_text()) for name in ("fit.json", "face-2/fit.json")]
+    assert [record["face"] for record in records] == [0, 1]
+    assert records[0]["box"][2] < 512 < records[1]["box"][0]
+    yaw, mirrored = (record["pose"]["yaw_deg"] for record in records)
+    assert abs(yaw + mirrored) < 4
+    rows = [line.split() for line in result.stdout.splitlines()[2:4]]
+    assert rows[0][:2] == ["two.png", "2"] and len(rows[1]) == 4  # yaw, pitch, roll and status of the second
+
+
+def test_formats_and_options_are_taken(jaxface, tmp_path, photograph):
+    result = jaxface("fit", photograph, "-o", "a/b/out", "-f", "JSON, ply", "--variant", "2d+3d+w", "--iterations", 2)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert names(tmp_path / "a" / "b" / "out") == {"fit.json", "face.ply"}
+    options = json.loads((tmp_path / "a" / "b" / "out" / "fit.json").read_text())["options"]
+    assert (options["variant"], options["iterations"], options["solver"]) == ("2d+3d+w", 2, "structured")
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["--formats", "stl"], "--formats: 'stl' is not one of obj, ply, glb, overlay, npz, json"),
+        (["--formats", ""], "--formats: '' is not one of obj"),
+        (["--formats", "obj,"], "--formats: '' is not one of obj"),
+        (["--variant", "3d"], "--variant: '3d': takes one of 2d, 2d+3d, 2d+3d+w, 2d+3d+p+w"),
+        (["--solver", "adam"], "--solver: 'adam': takes one of structured, jaxopt"),
+        (["--iterations", "0"], "--iterations: 0: takes a number from 1 to 1000"),
+        (["--iterations", "many"], "--iterations'"),
+        (["--colour", "red"], "No such option: --colour"),
+        (["--model", "missing.npz"], "--model: face model missing.npz: no such file"),
+        (["--model", "text.npz"], "--model: face model text.npz: not a jaxface .npz"),
+        (["--model", "other.npz"], "--model: face model other.npz: the field 'mean' is missing"),
+        (["--model", "array.npy"], "--model: face model array.npy: not a jaxface .npz"),
+        (["--model", "broken.npz"], "--model: face model broken.npz: not a jaxface .npz"),
+        (["--output", "text.npz"], "--output: text.npz cannot be written (text.npz is a file)"),
+        (["--output", "text.npz/under/it"], "--output: text.npz/under/it cannot be written"),
+        (["--output", "x" * 300], "cannot be written (File name too long)"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_leaves_nothing(jaxface, tmp_path, photograph, arguments, says):
+    (tmp_path / "text.npz").write_text("no model")
+    np.savez(tmp_path / "other.npz", something=np.zeros(3))
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    whole = (tmp_path / "other.npz").read_bytes()
+    (tmp_path / "broken.npz").write_bytes(whole[: len(whole) // 2])
+    before = names(tmp_path)
+    assert says in one_line(jaxface("fit", photograph, *arguments), 2)
+    assert names(tmp_path) == before
+
+
+def test_wrong_commands_are_one_line(jaxface):
+    assert "Missing argument" in one_line(jaxface("fit"), 2)
+    assert "No such command 'fitt'" in one_line(jaxface("fitt"), 2)
+    assert "No such option: --what" in one_line(jaxface("demo", "--what"), 2)
+
+
+def test_help_and_version(jaxface):
+    assert jaxface("--help").exit_code == 0
+    assert jaxface().exit_code == 2 and "fit" in jaxface().stderr
+    result = jaxface("fit", "--help")
+    assert result.exit_code == 0 and "--formats" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["missing.png", "text.png"])
+def test_a_run_that_fits_nothing_makes_no_folder(jaxface, tmp_path, name):
+    (tmp_path / "text.png").write_text("no image")
+    assert one_line(jaxface("fit", name, "-o", "new/out"), 1).startswith(f"{name}: ")
+    assert names(tmp_path) == {"text.png"}
+
+
+@pytest.mark.parametrize("writer", ["write_mesh", "write_json"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(jaxface, tmp_path, photograph, monkeypatch, writer):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(pipeline, writer, full)
+    result = jaxface("fit", photograph, "-o", "new/out", "-f", "npz,ply,json")
+    says = one_line(result, 1)
+    assert says == f"{photograph}: its results cannot be written to new/out (No space left on device)"
+    assert " not written " in result.stdout and "written to" not in result.stdout
+    assert names(tmp_path) == set()
+
+
+def test_a_folder_in_a_files_place_leaves_the_others_as_they_were(jaxface, tmp_path, photograph):
+    (tmp_path / "out" / "fit.npz").mkdir(parents=True)
+    (tmp_path / "out" / "fit.json").write_text("before")
+    says = one_line(jaxface("fit", photograph, "-o", "out", "-f", "npz,json"), 1)
+    assert says.endswith("its results cannot be written to out (fit.npz there is a folder)")
+    assert names(tmp_path / "out") == {"fit.npz", "fit.json"}
+    assert (tmp_path / "out" / "fit.json").read_text() == "before"
+
+
+def test_no_opengl_is_one_line(jaxface, tmp_path, photograph, monkeypatch):
+    def no_context():
+        raise RuntimeError("drawing needs OpenGL 3.3 off screen")
+
+    monkeypatch.setattr("jaxface.rendering.rasterizer._context", no_context)
+    assert one_line(jaxface("fit", photograph, "-o", "out"), 1) == f"{photograph}: drawing needs OpenGL 3.3 off screen"
+    assert names(tmp_path) == set()
+
+
+def test_a_face_that_is_not_fitted_is_one_line(jaxface, tmp_path, photograph, monkeypatch):
+    fit = pipeline.fit
+    nowhere = lambda model, face, options: fit(model, type(face)(0 * face.xy, 0 * face.xyz), options)
+    monkeypatch.setattr(pipeline, "fit", nowhere)
+    says = one_line(jaxface("fit", photograph, "-o", "out", "-f", "json"), 1)
+    assert says.startswith(f"{photograph}: 1 of 1 faces not fitted: ")
+
+
+def test_ctrl_c_ends_quietly_and_keeps_what_is_whole(jaxface, tmp_path, photograph, monkeypatch):
+    export, count = pipeline.write_json, iter(range(9))
+
+    def interrupted(*arguments, **options):
+        if next(count) == 1:
+            raise KeyboardInterrupt
+        export(*arguments, **options)
+
+    monkeypatch.setattr(pipeline, "write_json", interrupted)
+    result = jaxface("fit", photograph, photograph, "-o", "out", "-f", "npz,json")
+    assert (result.exit_code, result.stderr) == (130, "")
+    assert names(tmp_path) == {"out"} and names(tmp_path / "out") == {"astronaut"}
+    assert names(tmp_path / "out" / "astronaut") == {"fit.npz", "fit.json"}
+
+
+def test_folders_never_meet():
+    images = [Path(name) for name in ("a.png", "a.jpg", "a-2.png", "A.PNG", "b.png")]
+    assert [str(folder) for folder in _folders(images, Path("o"))] == ["o/a", "o/a-2", "o/a-2-2", "o/A-3", "o/b"]
+    assert _folders(images[:1], Path("o")) == [Path("o")]
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_table_breaks_no_number_and_no_usual_name(width):
+    from small_model import small_result
+
+    report = ImageReport(Path("DSC_00012345.jpeg"), [small_result(-83.4)], [Path("o")], None, 0.0567, 4.4567, 3.9567)
+    drawn = StringIO()
+    Console(file=drawn, width=width).print(_table([report]))
+    lines = [line.split() for line in drawn.getvalue().splitlines()]
+    assert len(lines) == 3
+    assert lines[2] == ["DSC_00012345.jpeg", "1", "-83.4", "+0.0", "+0.0", "converged", "57", "4457", "3957"]
+
+
+def test_names_that_terminals_would_act_upon_are_shown():
+    assert printable("é 王 [x] :cat:") == "é 王 [x] :cat:"
+    assert printable("a\x1b[31m\n\udcff") == "a�[31m��"
+
+
+def test_a_run_into_a_pipe_keeps_long_names_whole(jaxface, tmp_path, photograph):
+    name = "n" * 200 + ".png"
+    shutil.copy(photograph, tmp_path / name)
+    result = jaxface("fit", name, "-o", "out", "-f", "json")
+    assert result.exit_code == 0 and result.stdout.splitlines()[2].startswith(f"{name}  ")
+
+
+def test_importing_jaxface_loads_nothing_heavy():
+    heavy = "mediapipe trimesh moderngl PIL scipy jaxopt optax rich typer meshio matplotlib".split()
+    program = f"import sys, jaxface; print([name for name in {heavy} if name in sys.modules])"
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE)}
+    done = subprocess.run([sys.executable, "-P", "-c", program], env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+GUARD = """
+import os, socket
+def refused(*arguments, **options):
+    with open(os.environ["ATTEMPTS"], "a") as log:
+        log.write(repr(arguments) + "\\n")
+    raise OSError("the network is cut off")
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.create_connection = refused
+"""
+
+
+def test_the_demo_asks_for_no_connection_and_needs_none(program, compilations, tmp_path):
+    cut_off = ["unshare", "--net", "--map-root-user"]
+    allowed = shutil.which("unshare") and subprocess.run([*cut_off, "true"], capture_output=True).returncode == 0
+    (tmp_path / "guard").mkdir()
+    (tmp_path / "guard" / "sitecustomize.py").write_text(GUARD)
+    folders = os.pathsep.join([str(tmp_path / "guard"), str(PACKAGE)])
+    environment = {"PYTHONPATH": folders, "ATTEMPTS": str(tmp_path / "attempts")}
+    process = program("demo", "-o", "out", before=cut_off if allowed else (), env=environment)
+    output, errors = process.communicate()
+    assert (process.returncode, errors) == (0, "")
+    assert "astronaut.png" in output and names(tmp_path / "out") == WRITTEN
+    assert not (tmp_path / "attempts").exists()
+    assert any(compilations.iterdir())
+    if not allowed:
+        pytest.skip("unshare --net is not permitted here: only the guard within Python was tried")
+
+
+def test_a_reader_that_leaves_early_ends_it_quietly_even_without_a_cache(program, tmp_path, photograph):
+    refused = {"JAX_COMPILATION_CACHE_DIR": "/dev/null/cache"}
+    with program("fit", photograph, "-o", "out", "-f", "json", env=refused) as leaving:
+        leaving.stdout.close()
+        assert leaving.stderr.read() == ""
+    assert names(tmp_path / "out") == {"fit.json"}
+
+
+def test_sigint_ends_it_quietly_and_leaves_whole_results(program, tmp_path, photograph):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
+    with program("fit", *[photograph] * 200, "-o", "out", "-f", "json") as process:
+        signal.signal(signal.SIGINT, before)
+        while not (tmp_path / "out").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate()
+    assert process.returncode == 130
+    assert (output, errors) == ("", "")
+    assert all(names(folder) == {"fit.json"} for folder in (tmp_path / "out").iterdir())
+
+
+def test_model_info_says_what_a_model_is_and_draws_it(jaxface, tmp_path):
+    result = jaxface("model", "info", "--picture", tmp_path / "components.png")
+    assert result.exit_code == 0, result.output
+    assert "4790" in result.output and "100; rms" in result.output and "ibug68, mediapipe478" in result.output
+    with Image.open(tmp_path / "components.png") as drawn:
+        assert drawn.width > drawn.height > 100
+
+
+def test_model_convert_writes_a_model_that_can_be_fitted_with(jaxface, tmp_path, small):
+    save_model(tmp_path / "a.npz", small)
+    assert jaxface("model", "convert", tmp_path / "a.npz", tmp_path / "b.npz").exit_code == 0
+    assert load_model(tmp_path / "b.npz").name == "small"
+    failed = jaxface("model", "convert", tmp_path / "nothing.npz", tmp_path / "c.npz")
+    assert failed.exit_code == 2 and "no such file" in failed.stderr and failed.stderr.count("\n") == 1
