@@ -64,7 +64,7 @@ def similarity(source, target):
 
 
 def surface_error(true, true_landmarks, mesh, normals, mesh_landmarks):
-    """Root mean square distance in mm from true points (n, 3) to a mesh after a similarity ICP, in the truth's scale."""
+    """Root mean square distance from true points (n, 3) to a mesh after a similarity ICP, in the truth's mm."""
     scale, rotation, shift = similarity(true_landmarks, mesh_landmarks)
     tree = cKDTree(mesh)
     for _ in range(15):

@@ -58,7 +58,9 @@ def small_model(nose_mm: float = 25.0) -> MorphableModel:
 def small_result(yaw_deg: float = 0.0, scale: float = 1.5, centre: tuple[float, float] = (200.0, 200.0)) -> FitResult:
     number = jnp.float32
     pose = Pose(
-        number(scale), camera.rotation_from_euler(jnp.array([0.0, yaw_deg, 0.0], jnp.float32)), jnp.array(centre, jnp.float32)
+        number(scale),
+        camera.rotation_from_euler(jnp.array([0.0, yaw_deg, 0.0], jnp.float32)),
+        jnp.array(centre, jnp.float32),
     )
     return FitResult(
         identity=jnp.array([0.5, -0.3], jnp.float32),

@@ -7,7 +7,6 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from PIL import Image
 from scipy.ndimage import binary_fill_holes
 from skimage.measure import find_contours
 

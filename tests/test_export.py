@@ -176,7 +176,9 @@ def test_npz_that_is_none_is_refused(tmp_path):
 def test_json_is_strict_and_complete(tmp_path, model):
     result = dataclasses.replace(small_result(25.0), cost=jnp.float32(np.nan))
     options = {"variant": "2d", "iterations": 4, "tolerance": float("inf")}
-    write_json(tmp_path / "fit.json", model, result, options=options, source="héad.jpg", face=1, box=(1.0, 2.0, 3.5, 4.0))
+    write_json(
+        tmp_path / "fit.json", model, result, options=options, source="héad.jpg", face=1, box=(1.0, 2.0, 3.5, 4.0)
+    )
 
     def refuse(constant):
         raise AssertionError(constant)

@@ -10,7 +10,8 @@ import pytest
 import jaxface
 from jaxface import FitOptions, Landmarks, Status
 
-LOOSE = dict(identity_prior=1e-6, expression_prior=1e-6, iterations=400)  # alternation is slow along what pose and shape share, such as size
+# Alternation is slow along what pose and shape share, such as size.
+LOOSE = dict(identity_prior=1e-6, expression_prior=1e-6, iterations=400)
 VARIANTS = ["2d", "2d+3d", "2d+3d+w", "2d+3d+p+w"]
 
 

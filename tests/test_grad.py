@@ -33,8 +33,9 @@ def moved(landmarks, along, step):
     return jax.tree.map(lambda leaf, direction: leaf + step * direction, landmarks, along)
 
 
-@pytest.mark.parametrize("solver, variant", [("structured", "2d"), ("structured", "2d+3d+p+w"), ("jaxopt", "2d+3d+p+w")])
-
+@pytest.mark.parametrize(
+    "solver, variant", [("structured", "2d"), ("structured", "2d+3d+p+w"), ("jaxopt", "2d+3d+p+w")]
+)
 def test_reverse_mode(case, solver, variant):
     model, landmarks, along = case
     options = FitOptions(solver=solver, variant=variant)
@@ -53,11 +54,15 @@ def test_vmap_of_grad_and_grad_through_a_batch(case):
 
     def total(given):
         batch = jaxface.fit_batch(model, given, options)
-        return jnp.sum(batch.identity**2) + jnp.sum(jnp.sin(batch.expression)) + jnp.sum(
-            jnp.sum(batch.pose.rotation[:, :2], axis=(1, 2))
-            + batch.pose.scale
-            + 0.01 * jnp.sum(batch.pose.translation, axis=1)
-            + 0.1 * batch.cost
+        return (
+            jnp.sum(batch.identity**2)
+            + jnp.sum(jnp.sin(batch.expression))
+            + jnp.sum(
+                jnp.sum(batch.pose.rotation[:, :2], axis=(1, 2))
+                + batch.pose.scale
+                + 0.01 * jnp.sum(batch.pose.translation, axis=1)
+                + 0.1 * batch.cost
+            )
         )
 
     through_batch = jax.grad(total)(pair)

@@ -55,7 +55,9 @@ def test_coarse_pose_is_not_misled_by_the_far_silhouette(at_landmarks, solve_pos
 @pytest.mark.parametrize("yaw", [-60, 50])
 def test_refined_2d_points_are_the_3d_ones_where_the_face_hides_them(at_landmarks, yaw):
     landmarks, rotation = mean_face(at_landmarks, yaw)
-    far = visibility.silhouettes("ibug68")[0 if yaw < 0 else 1] & np.asarray(visibility.hidden(at_landmarks.normals, rotation))
+    far = visibility.silhouettes("ibug68")[0 if yaw < 0 else 1] & np.asarray(
+        visibility.hidden(at_landmarks.normals, rotation)
+    )
     assert far.sum() >= 7
     slid = jnp.where(far[:, None], landmarks.xy + 7.0, landmarks.xy)
     elsewhere = replace(landmarks, xy=slid, xyz=landmarks.xyz + jnp.array([100.0, -50.0, 3.0]))

@@ -36,9 +36,9 @@ import jaxface
 from jaxface import camera
 from jaxface.model.correspondences import IBUG68_MIRROR
 from jaxface.model.describe import describe
-from jaxface.rendering.components import draw_components
 from jaxface.model.readers import ModelFileError, basel2009, flame, ict
 from jaxface.model.store import convert_model, load_model, registered_models, save_model
+from jaxface.rendering.components import draw_components
 
 
 def same(got, wanted, rtol=1e-5):

@@ -79,9 +79,7 @@ def test_three_points_stand_for_all(x64):
     points = energies.centred(jnp.asarray(MEAN), target.weight)
     three, theirs = structured.three_points(points, target)
     arguments = jnp.asarray(SCALE), jnp.asarray(START)
-    whole = lambda step: energies.whitened(
-        energies.pose_displacement(step, *arguments, points, target.points), target
-    )
+    whole = lambda step: energies.whitened(energies.pose_displacement(step, *arguments, points, target.points), target)
     for step in (jnp.zeros(4), jnp.array([0.1, -0.2, 0.3, 0.1])):
         value, slope, matrix = structured.pose_normal_equations(step, *arguments, three, theirs, target.axes)
         at_rest = structured.pose_normal_equations(jnp.zeros(4), *arguments, three, theirs, target.axes)[0]

@@ -23,6 +23,8 @@ def test_weights_are_eqs_7_to_9(yaw):
     np.testing.assert_allclose(adaptive_weights(jnp.float32(yaw)), by_the_paper(math.radians(yaw)), atol=1e-6)
 
 
-@pytest.mark.parametrize("yaw, weights", [(0, (1, 0)), (45, (0.25, 0.5)), (-45, (0.25, 0.5)), (90, (0, 1)), (-90, (0, 1))])
+@pytest.mark.parametrize(
+    "yaw, weights", [(0, (1, 0)), (45, (0.25, 0.5)), (-45, (0.25, 0.5)), (90, (0, 1)), (-90, (0, 1))]
+)
 def test_weights_at_the_corners(yaw, weights):
     np.testing.assert_allclose(adaptive_weights(jnp.float32(yaw)), weights, atol=1e-7)

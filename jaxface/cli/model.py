@@ -10,9 +10,12 @@ from jaxface.cli.terminal import console, face_model, printable, require_writabl
 
 app = typer.Typer(help="Describe and convert face models.", no_args_is_help=True, rich_markup_mode=None)
 
+
 @app.command()
 def info(
-    source: Annotated[str | None, typer.Argument(help="A file, folder or registered name; without it, the embedded one.")] = None,
+    source: Annotated[
+        str | None, typer.Argument(help="A file, folder or registered name; without it, the embedded one.")
+    ] = None,
     picture: Annotated[
         Path | None, typer.Option("--picture", "-p", help="Draw the first five components at ±2σ into this PNG.")
     ] = None,
@@ -30,7 +33,9 @@ def info(
     for kind in ("identity", "expression"):
         spread = said[f"{kind}_spread_mm"]
         first = ", ".join(f"{value:.2f}" for value in spread[:5])
-        detail = f"; rms {sum(value**2 for value in spread) ** 0.5:.2f} mm a vertex, the first {first}" if spread else ""
+        detail = (
+            f"; rms {sum(value**2 for value in spread) ** 0.5:.2f} mm a vertex, the first {first}" if spread else ""
+        )
         table.add_row(f"{kind} components", f"{len(spread)}{detail}")
     table.add_row("landmarks", ", ".join(said["landmarks"]) or "none")
     table.add_row("texture atlas", "yes" if said["atlas"] else "no")

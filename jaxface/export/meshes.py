@@ -62,9 +62,7 @@ def _write_obj(path: Path, model: MorphableModel, vertices: np.ndarray, texture:
     )
     mesh = _textured(model, vertices, material)
     library = f"{path.stem}.mtl"
-    text, beside = export_obj(
-        mesh, include_normals=True, return_texture=True, digits=6, mtl_name=library, header=None
-    )
+    text, beside = export_obj(mesh, include_normals=True, return_texture=True, digits=6, mtl_name=library, header=None)
     files = {path.with_name(name): content for name, content in beside.items() if name != library}
     atomic_write_all({**files, path.with_name(library): beside[library], path: text.encode()})
 

@@ -64,17 +64,21 @@ def _fit(model: LandmarkModel, landmarks: Landmarks, options: FitOptions) -> Fit
 
 @partial(jax.jit, static_argnames="options")
 def _fit_batch(model: LandmarkModel, landmarks: Landmarks, options: FitOptions) -> FitResult:
-    many = jax.vmap(lambda face: fit_one(model, face, options))
+    def many(model, landmarks):
+        return jax.vmap(lambda face: fit_one(model, face, options))(landmarks)
+
     devices = jax.local_devices()
     if len(devices) == 1 or landmarks.xy.shape[0] % len(devices):
-        return many(landmarks)
+        return many(model, landmarks)
     mesh = jax.sharding.Mesh(np.array(devices), "faces")
-    faces = jax.sharding.PartitionSpec("faces")
-    return jax.shard_map(many, mesh=mesh, in_specs=faces, out_specs=faces)(landmarks)
+    every, faces = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("faces")
+    # Each device runs its own loops to their end, which the check for values that vary over devices does not follow.
+    split = jax.shard_map(many, mesh=mesh, in_specs=(every, faces), out_specs=faces, check_vma=False)
+    return split(model, landmarks)
 
 
 def _at_landmarks(model: MorphableModel, landmarks: Landmarks) -> LandmarkModel:
-    """The model at the landmarks in the fit's precision; kept with a model that is concrete, traced with one that is not."""
+    """The model at the landmarks in the fit's precision: kept with a concrete model, traced with a traced one."""
     dtype = jnp.result_type(model.mean.dtype, *(leaf.dtype for leaf in jax.tree.leaves(landmarks)))
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(model)):
         return _restricted(model, landmarks.scheme, dtype)
@@ -105,12 +109,15 @@ def _floating(landmarks: Landmarks) -> Landmarks:
 def _check(model: MorphableModel, landmarks: Landmarks, options: FitOptions, batch: bool) -> None:
     """Raise for arguments that no fit takes."""
     if not isinstance(landmarks, Landmarks):
-        raise ValueError(f"landmarks: got {type(landmarks).__name__}, takes a jaxface.Landmarks (one of jaxface.detect's)")
+        raise ValueError(
+            f"landmarks: got {type(landmarks).__name__}, takes a jaxface.Landmarks, as jaxface.detect gives"
+        )
     if not isinstance(options, FitOptions):
         raise ValueError(f"options: got {type(options).__name__}, takes a jaxface.FitOptions")
     scheme = landmarks.scheme
     if scheme not in model.landmarks:
-        raise ValueError(f"landmarks.scheme={scheme!r}: the model {model.name!r} has {', '.join(model.landmarks) or 'none'}")
+        known = ", ".join(model.landmarks) or "none"
+        raise ValueError(f"landmarks.scheme={scheme!r}: the model {model.name!r} has {known}")
     lead = ("faces",) if batch else ()
     shapes = {"xy": (*lead, POINTS[scheme], 2), "xyz": (*lead, POINTS[scheme], 3), "weight": (*lead, POINTS[scheme])}
     faces = np.shape(landmarks.xy)[:1]

@@ -1,0 +1,48 @@
+"""A batch over several devices, and slopes through it, in a process that has four."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jaxface
+
+PROGRAM = """
+import jax, numpy as np, jaxface
+from dataclasses import replace
+
+model = jaxface.load_model()
+model = replace(model, identity=model.identity[..., :8], expression=model.expression[..., :6])
+points = np.asarray(model.landmark_positions(model.mean, "ibug68")) * (1, -1, -1)
+points = (points + np.random.default_rng(0).normal(size=(8, 68, 3))).astype(np.float32)
+faces = jaxface.Landmarks(points[..., :2], points)
+assert len(jax.local_devices()) == 4
+split = jaxface.fit_batch(model, faces)
+assert len(split.identity.sharding.device_set) == 4
+whole = jaxface.fit_batch(model, jax.tree.map(lambda leaf: leaf[:7], faces))  # 7 faces do not divide among 4
+for ours, theirs in zip(jax.tree.leaves(split), jax.tree.leaves(whole), strict=True):
+    np.testing.assert_allclose(ours[:7], theirs, atol=1e-3)
+
+
+def loss(mean, faces):
+    return jaxface.fit_batch(replace(model, mean=mean), faces).cost.sum()
+
+
+few = jax.tree.map(lambda leaf: leaf[:4], faces)  # one face a device, and the same faces one by one on one device
+ours = jax.grad(loss, argnums=(0, 1))(model.mean, few)
+single = lambda face: jax.grad(loss, argnums=(0, 1))(model.mean, jax.tree.map(lambda leaf: leaf[None], face))
+means, slopes = zip(*(single(jax.tree.map(lambda leaf: leaf[i], few)) for i in range(4)), strict=True)
+largest = abs(ours[0]).max()
+np.testing.assert_allclose(ours[0], sum(means), atol=1e-3 * largest)
+np.testing.assert_allclose(ours[1].xy, np.concatenate([slope.xy for slope in slopes]), atol=1e-3 * abs(ours[1].xy).max())
+print("the same faces")
+"""
+
+
+def test_a_batch_is_split_over_all_devices_and_its_faces_are_the_same():
+    environment = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "PYTHONPATH": str(Path(jaxface.__file__).parents[1]),
+    }
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True)
+    assert done.stdout == "the same faces\n", done.stderr
