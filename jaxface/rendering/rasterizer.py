@@ -37,8 +37,12 @@ class Fragments:
 
     def interpolate(self, attribute: np.ndarray, triangles: np.ndarray) -> np.ndarray:
         """A per-vertex attribute (V, C) at the covered pixels, (n, C), in the order of ``covered``."""
-        corners = attribute[triangles[self.triangle[self.covered]]]
-        return np.einsum("nk,nkc->nc", self.barycentric[self.covered], corners)
+        from scipy.sparse import csr_array
+
+        corners = triangles[self.triangle[self.covered]]
+        rows = np.arange(0, corners.size + 1, 3)
+        weights = self.barycentric[self.covered].ravel()
+        return csr_array((weights, corners.ravel(), rows), shape=(len(corners), len(attribute))) @ attribute
 
 
 _drawer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="jaxface-opengl")
