@@ -12,6 +12,7 @@ from jaxface.rendering.posed import image_vertices, model_vertices
 from jaxface.rendering.rasterizer import rasterize
 from jaxface.rendering.shading import draw_mesh, shade, vertex_normals
 from jaxface.rendering.texture import UNSEEN, texture
+from jaxface.rendering.textured import draw_textured
 
 BACKGROUND = np.array([255.0, 0.0, 255.0])
 
@@ -223,3 +224,16 @@ def test_texture_refuses_a_model_without_atlas_and_a_batch(model):
     batch = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), result)
     with pytest.raises(ValueError, match=r"batch of shape \(2,\).*jax.tree.map"):
         texture(image, model, batch)
+
+
+def test_a_textured_mesh_shows_its_atlas(model):
+    """An atlas whose red is u and whose green is v: each pixel's colour says where in the atlas its surface is."""
+    size, result = 256, small_result()
+    rows, columns = np.mgrid[:size, :size]
+    atlas = np.stack([columns, size - 1 - rows, 0 * rows], axis=-1).astype(np.uint8)
+    placed = image_vertices(model, result)
+    picture = draw_textured(model, placed, atlas, SIZE, SIZE, background=7.0)
+    seen = rasterize(placed[np.asarray(model.uv_vertices)], np.asarray(model.uv_triangles), SIZE, SIZE)
+    uv = seen.interpolate(np.asarray(model.uv), np.asarray(model.uv_triangles))
+    np.testing.assert_allclose(picture[seen.covered][:, :2], 256 * uv, atol=1.5)
+    assert (picture[~seen.covered] == 7).all()
