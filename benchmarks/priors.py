@@ -23,6 +23,7 @@ from scipy.spatial import cKDTree
 import jaxface
 from jaxface.camera import rotation_from_euler
 from jaxface.detection.mediapipe import find_faces, landmarker
+from jaxface.model.registration import similarity
 from jaxface.rendering.shading import draw_mesh, vertex_normals
 
 YAWS = (0.0, 20.0, 40.0, 55.0)
@@ -54,25 +55,16 @@ def photograph(mesh, triangles, rotation):
     return (255 * (drawn[..., :3] + 0.6 * (1 - drawn[..., 3:]))).astype(np.uint8)
 
 
-def similarity(source, target):
-    """Scale, rotation, shift that take source points (n, 3) to target points, least squares (Umeyama)."""
-    a, b = source - source.mean(axis=0), target - target.mean(axis=0)
-    u, s, vt = np.linalg.svd(b.T @ a)
-    flip = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
-    rotation, scale = (u * flip) @ vt, (s * flip).sum() / (a**2).sum()
-    return scale, rotation, target.mean(axis=0) - scale * rotation @ source.mean(axis=0)
-
-
 def surface_error(true, true_landmarks, mesh, normals, mesh_landmarks):
     """Root mean square distance from true points (n, 3) to a mesh after a similarity ICP, in the truth's mm."""
-    scale, rotation, shift = similarity(true_landmarks, mesh_landmarks)
+    onto = similarity(true_landmarks, mesh_landmarks)
     tree = cKDTree(mesh)
     for _ in range(15):
-        moved = scale * true @ rotation.T + shift
+        moved = onto(true)
         nearest = tree.query(moved)[1]
         gap = ((mesh[nearest] - moved) * normals[nearest]).sum(axis=1, keepdims=True) * normals[nearest]
-        scale, rotation, shift = similarity(true, moved + gap)
-    return np.sqrt((gap**2).sum(axis=1).mean()) / scale
+        onto = similarity(true, moved + gap)
+    return np.sqrt((gap**2).sum(axis=1).mean()) / onto.scale
 
 
 def main() -> None:

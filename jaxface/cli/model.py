@@ -1,4 +1,4 @@
-"""``jaxface model``: what a face model is, and its conversion."""
+"""``jaxface model``: what a face model is, its conversion, and merging two."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ from rich.table import Table
 
 from jaxface.cli.terminal import console, face_model, printable, require_writable
 
-app = typer.Typer(help="Describe and convert face models.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Describe, convert and merge face models.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command()
@@ -58,6 +58,35 @@ def convert(
         written = convert_model(source, destination)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="SOURCE") from None
+    console().print(f"written to {printable(str(written))}", soft_wrap=True)
+
+
+@app.command()
+def merge(
+    destination: Annotated[
+        str, typer.Argument(help="A file to write (.npz), or a name to register.", show_default=False)
+    ],
+    identity: Annotated[
+        str, typer.Option("--identity", help="Whose mesh and people: file, folder or name.", show_default=False)
+    ],
+    expression: Annotated[
+        str, typer.Option("--expression", help="Whose expressions: file, folder or name.", show_default=False)
+    ],
+) -> None:
+    """Carry one face model's expressions onto another's mesh, and write the two as one."""
+    from jaxface.model.store import keep_model
+    from jaxface.model.transfer import merge as merge_models
+
+    models = face_model(identity, "--identity"), face_model(expression, "--expression")
+    try:
+        merged = merge_models(*models)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    try:
+        written = keep_model(merged, destination)
+    except OSError as error:
+        said = f"{destination} cannot be written ({error.strerror})"
+        raise typer.BadParameter(said, param_hint="DESTINATION") from None
     console().print(f"written to {printable(str(written))}", soft_wrap=True)
 
 

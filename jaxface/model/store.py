@@ -1,5 +1,6 @@
 """Face models by path or by name: the embedded default, files of every known format, and the user's own collection."""
 
+import uuid
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -59,13 +60,28 @@ _OPTIONAL = {"uv": np.float32, "uv_vertices": np.int32, "uv_triangles": np.int32
 
 
 def convert_model(source: str | Path, destination: str | Path) -> Path:
-    """Read a model in any format and write it as jaxface's ``.npz``: to a path, or under a name into
-    ``models_folder()``, where ``load_model(name)`` finds it. Returns the file."""
+    """Read a model in any format and keep it (``keep_model``), with the landmark schemes that it lacks found by
+    registration with the embedded model, where it has the 68 points to register by. Returns the file."""
+    from jaxface.model.registration import ANCHORS, register_landmarks
+
     model = load_model(source)
+    if ANCHORS in model.landmarks:
+        model = register_landmarks(model, load_model())
+    return keep_model(model, destination)
+
+
+def keep_model(model: MorphableModel, destination: str | Path) -> Path:
+    """Write a model as jaxface's ``.npz``, whole or not at all: to a path, or under a name into ``models_folder()``,
+    where ``load_model(name)`` finds it. Returns the file."""
     path = _registered(str(destination)) if _is_name(destination) else Path(destination)
     path = path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_model(path, model)
+    partial = path.with_name(f".{uuid.uuid4().hex}.npz")
+    try:
+        save_model(partial, model)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     return path
 
 

@@ -1,0 +1,66 @@
+"""Where a contour landmark may slide to when the head turns: lines of points over cheek and jaw, for any model.
+
+Seen from the front, each of the 17 lies at the end of a line from the middle of the face. Turned, the line's outermost
+point is where the face ends in the image. The lines are computed from the 68 points and the mean skin, as
+``jaxface.detection.silhouettes`` does for MediaPipe's mesh.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxface.model.correspondences import JAW
+from jaxface.model.morphable import Embedding, MorphableModel
+from jaxface.model.registration import shape_of
+from jaxface.model.surfaces import triangle_normals
+
+CANDIDATES = 24
+"""Points a line, the contour landmark the last."""
+_CENTRE = [33, 51]
+"""The lines start between the base of the nose and the upper lip."""
+_INNER_PART = 0.45
+"""The part of each line next to its start, over nose and mouth, that is left out."""
+_SAMPLES = 120
+
+
+def contour_lines(model: MorphableModel) -> Embedding:
+    """The candidates of the 17 contour landmarks, ``CANDIDATES`` each, one line after the other, evenly spaced on the
+    mean skin from its inside to the landmark.
+
+    Raises:
+      ValueError: the model lacks the 68 points.
+    """
+    shape = shape_of(model)
+    ends, centre = shape.places[JAW, :2], shape.places[_CENTRE, :2].mean(axis=0)
+    facing = triangle_normals(shape.vertices, shape.triangles)[:, 2] > 0
+    rows = np.nonzero(facing & (shape.part[shape.triangles[:, 0]] == shape.skin))[0]
+    own = model.landmarks["ibug68"]
+    triangles, weights = [], []
+    for line, end in enumerate(ends):
+        samples = centre + np.linspace(_INNER_PART, 1.0, _SAMPLES)[:, None] * (end - centre)
+        row, barycentric = _frontmost(samples, shape.vertices, shape.triangles, rows)
+        row = np.append(row, int(own.triangle[line]))
+        barycentric = np.append(barycentric, np.asarray(own.barycentric[line])[None], axis=0)
+        places = np.einsum("nk,nkc->nc", barycentric, shape.vertices[shape.triangles[row]])
+        length = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(places, axis=0), axis=1)))
+        chosen = np.abs(length - np.linspace(0, length[-1], CANDIDATES)[:, None]).argmin(axis=1)
+        triangles.append(row[chosen])
+        weights.append(barycentric[chosen])
+    return Embedding(
+        jnp.asarray(np.concatenate(triangles), jnp.int32), jnp.asarray(np.concatenate(weights), jnp.float32)
+    )
+
+
+def _frontmost(points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, rows: np.ndarray):
+    """What a viewer in front sees at these places (n, 2): of the triangles ``rows``, the foremost that covers each, and
+    the barycentric coordinates on it. Places that none covers are left out."""
+    a, b, c = (vertices[triangles[rows, corner]] for corner in range(3))
+    cross = lambda u, v: u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]
+    whole = cross(b - a, c - a)
+    from_a = points[:, None] - a[:, :2]
+    second, third = cross(from_a, c - a) / whole, cross(b - a, from_a) / whole
+    barycentric = np.stack([1 - second - third, second, third], axis=-1)
+    depth = np.einsum("nfk,kf->nf", barycentric, np.stack([a[:, 2], b[:, 2], c[:, 2]]))
+    depth = np.where((barycentric > -1e-6).all(axis=-1), depth, -np.inf)
+    best = depth.argmax(axis=1)
+    seen = np.nonzero(np.isfinite(depth.max(axis=1)))[0]
+    return rows[best[seen]], barycentric[seen, best[seen]]

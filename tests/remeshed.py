@@ -1,0 +1,61 @@
+"""The same surface with other vertices and triangles, so that what is carried onto it is known everywhere."""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import dijkstra
+
+from jaxface.model.morphable import Embedding, MorphableModel
+from jaxface.model.registration import shape_of
+from jaxface.model.surfaces import Surface, edges
+
+
+def remeshed(model: MorphableModel, count: int, seed: int = 0) -> MorphableModel:
+    """A model's skin with at most ``count`` vertices, none of which coincides with one of the model's.
+
+    Random vertices, those nearest to the landmarks among them, share out the skin by walking distance; where three of
+    their regions meet is a triangle. Each is then moved to a random point of a triangle beside it, and has what the
+    model has there.
+    """
+    rng = np.random.default_rng(seed)
+    shape = shape_of(model)
+    inside, triangles = shape.of(shape.skin)
+    vertices = shape.vertices[inside]
+    own = shape.anchors[:, inside].argmax(axis=1)
+    others = np.setdiff1d(np.arange(len(inside)), own)
+    seeds = np.concatenate([own, rng.choice(others, count - len(own), replace=False)])
+    pairs = edges(triangles)[0]
+    length = np.linalg.norm(vertices[pairs[:, 0]] - vertices[pairs[:, 1]], axis=1)
+    graph = coo_array((length, (pairs[:, 0], pairs[:, 1])), (len(inside), len(inside))).tocsr()
+    region = dijkstra(graph, directed=False, indices=seeds, min_only=True, return_predecessors=True)[2]
+    number = np.zeros(len(inside), int)
+    number[seeds] = np.arange(count)
+    met = number[region[triangles]]
+    met = met[(met[:, 0] != met[:, 1]) & (met[:, 1] != met[:, 2]) & (met[:, 0] != met[:, 2])]
+    turned = (met.argmin(axis=1)[:, None] + np.arange(3)) % 3
+    met = np.unique(np.take_along_axis(met, turned, axis=1), axis=0)
+    used, met = np.unique(met, return_inverse=True)
+    met = met.reshape(-1, 3)
+    order = rng.permutation(len(triangles))
+    beside = np.zeros(len(inside), int)
+    beside[triangles[order].ravel()] = np.repeat(order, 3)
+    corners, weights = triangles[beside[seeds[used]]], rng.dirichlet(np.ones(3), len(used))
+    at = lambda field: np.einsum("nk,nk...->n...", weights, np.asarray(field)[inside][corners], optimize=True)
+    normals = shape.anchors[:, inside] @ Surface(vertices, triangles).vertex_normals
+    found = Surface(at(shape.vertices), met).closest(shape.places, normals)
+    landmarks = Embedding(jnp.asarray(found.triangle, jnp.int32), jnp.asarray(found.barycentric, jnp.float32))
+    return replace(
+        model,
+        mean=jnp.asarray(at(model.mean), jnp.float32),
+        identity=jnp.asarray(at(model.identity), jnp.float32),
+        expression=jnp.asarray(at(model.expression), jnp.float32),
+        triangles=jnp.asarray(met, jnp.int32),
+        landmarks={"ibug68": landmarks},
+        uv=None,
+        uv_vertices=None,
+        uv_triangles=None,
+        symmetry=None,
+        name=f"{model.name}, re-meshed",
+    )

@@ -1,0 +1,205 @@
+"""Expressions and landmarks carried from one model's mesh to another's."""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from remeshed import remeshed
+from typer.testing import CliRunner
+
+import jaxface
+from jaxface import camera
+from jaxface.cli.main import app
+from jaxface.model import load_model, save_model
+from jaxface.model.correspondences import MEDIAPIPE478_MIRROR
+from jaxface.model.registration import _find, register, register_landmarks, shape_of, similarity
+from jaxface.model.surfaces import triangle_normals
+from jaxface.model.transfer import merge
+
+MOVING_MM = 0.5
+TURN = np.asarray(camera.rotation_from_euler(jnp.array([5.0, -8.0, 4.0]))) * [1, -1, -1]
+SCALE, SHIFT = 1.1, np.array([5.0, 3.0, -20.0])
+
+
+def moved(model):
+    """The model in another place, without expressions."""
+    return replace(
+        model,
+        mean=jnp.asarray(SCALE * np.asarray(model.mean) @ TURN.T + SHIFT, jnp.float32),
+        expression=model.expression[..., :0],
+        expression_names=(),
+    )
+
+
+def transfer_error(model, count):
+    """Root mean square error in mm of a model's expressions carried onto its own skin, moved and re-meshed, over the
+    vertices that truly move; and how far those move."""
+    other = remeshed(model, count)
+    merged = merge(moved(other), model)
+    got = np.einsum("ji,njk->nik", TURN, np.asarray(merged.expression)) / SCALE
+    true = np.asarray(other.expression)
+    distance = np.linalg.norm(true, axis=1)
+    moving = distance > MOVING_MM
+    rms = lambda values: float(np.sqrt(np.square(values[moving]).mean()))
+    return rms(np.linalg.norm(got - true, axis=1)), rms(distance)
+
+
+def flipped(model):
+    """For each expression at its full extent, the part of the triangles that turn over."""
+    mean, triangles = np.asarray(model.mean), np.asarray(model.triangles)
+    neutral = triangle_normals(mean, triangles)
+    turned = lambda shape: (np.einsum("fc,fc->f", triangle_normals(mean + shape, triangles), neutral) < 0).mean()
+    return np.array([turned(shape) for shape in np.moveaxis(np.asarray(model.expression), -1, 0)])
+
+
+def at(model, scheme):
+    return np.asarray(model.landmark_positions(model.mean, scheme), float)
+
+
+@pytest.fixture(scope="module")
+def other(small):
+    """The small model's skin, re-meshed, with the 68 points alone."""
+    return remeshed(small, 2500)
+
+
+def test_similarity_is_recovered():
+    points = np.random.default_rng(0).normal(size=(10, 3))
+    placed = similarity(points, SCALE * points @ TURN.T + SHIFT)
+    np.testing.assert_allclose(placed.rotation, TURN, atol=1e-6)
+    np.testing.assert_allclose((placed.scale, *placed.shift), (SCALE, *SHIFT), rtol=1e-6)
+
+
+def test_expressions_are_carried_onto_another_mesh(small):
+    error, size = transfer_error(small, 2500)
+    assert size > 4 and error < 0.2 * size
+
+
+def test_a_merged_model_says_what_it_is_made_of(small, other):
+    merged = merge(moved(other), small)
+    assert merged.expression_names == small.expression_names and merged.expression.shape[-1] == 6
+    assert merged.name == "small, re-meshed + expressions of small"
+    assert small.licence in merged.licence and "expression" in merged.licence
+    assert (merged.identity == other.identity).all() and (merged.triangles == other.triangles).all()
+
+
+def test_eyeballs_turn_and_do_not_bend(model):
+    looks = model.expression_names.index("eyeLookInLeft")
+    looking = replace(model, expression=model.expression[..., looks : looks + 1], expression_names=("eyeLookInLeft",))
+    got, true = np.asarray(merge(model, looking).expression), np.asarray(looking.expression)
+    shape = shape_of(model)
+    for part in shape.other_parts:
+        inside = shape.of(part)[0]
+        assert np.abs(got[inside] - true[inside]).max() < 0.5 + 0.2 * np.abs(true[inside]).max()
+
+
+def test_points_are_registered_where_they_are(small, other):
+    registered = register_landmarks(other, small)
+    distance = np.linalg.norm(at(registered, "mediapipe478") - at(small, "mediapipe478"), axis=1)[:468]
+    assert np.median(distance) < 0.7 and np.quantile(distance, 0.95) < 3
+    assert registered.landmarks["ibug68"] is other.landmarks["ibug68"]
+    assert register_landmarks(registered, small) is registered
+
+
+def test_a_symmetric_model_gets_symmetric_points(model):
+    bare = replace(model, landmarks={"ibug68": model.landmarks["ibug68"]})
+    points = at(register_landmarks(bare, model), "mediapipe478")[:468]
+    mirrored = points[MEDIAPIPE478_MIRROR[:468]] * [-1, 1, 1]
+    assert np.linalg.norm(points - mirrored, axis=1).max() < 0.1
+
+
+def test_models_that_cannot_be_merged_say_why(small):
+    with pytest.raises(ValueError, match="small: has no landmarks 'ibug68'"):
+        merge(replace(small, landmarks={}), small)
+    with pytest.raises(ValueError, match="small: has no expressions"):
+        merge(small, replace(small, expression=small.expression[..., :0]))
+
+
+def test_merging_from_the_command_line(small, other, tmp_path):
+    save_model(tmp_path / "a.npz", moved(other))
+    save_model(tmp_path / "b.npz", small)
+    save_model(tmp_path / "bare.npz", replace(small, landmarks={}))
+
+    def run(identity, expression, out="out.npz"):
+        arguments = ["--identity", tmp_path / identity, "--expression", tmp_path / expression, tmp_path / out]
+        return CliRunner().invoke(app, ["model", "merge", *map(str, arguments)])
+
+    assert run("a.npz", "b.npz").exit_code == 0
+    assert load_model(tmp_path / "out.npz").expression_names == small.expression_names
+    for wrong, said in (
+        (run("bare.npz", "b.npz", "no.npz"), "has no landmarks 'ibug68'"),
+        (run("a.npz", "a.npz", "no.npz"), "has no expressions"),
+        (run("nothing.npz", "b.npz", "no.npz"), "no such file"),
+    ):
+        assert wrong.exit_code == 2 and said in wrong.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "b.npz", "bare.npz", "out.npz"]
+
+
+@pytest.fixture(scope="module")
+def real(shared):
+    """``real(name)``: a model of the measuring data."""
+
+    def load(name):
+        if not (shared / "data" / name).is_file():
+            pytest.skip(f"needs {name}")
+        return load_model(shared / "data" / name)
+
+    return load
+
+
+ICT, SURREY = "ict_face.npz", "sfm/sfm_shape_3448.bin"
+
+
+def test_ict_expressions_on_a_remeshed_ict_head(real):
+    error, size = transfer_error(real(ICT), 5000)
+    print(f"\nICT expressions on ICT's re-meshed head: {error:.3f} mm rms of {size:.2f} mm")
+    assert error < 0.5
+
+
+@pytest.mark.parametrize("name", [None, SURREY])
+def test_carried_ict_expressions_do_not_fold(real, name):
+    ict = real(ICT)
+    merged = merge(load_model() if name is None else real(name), ict)
+    turned = flipped(merged)
+    folded = f"{100 * turned.mean():.3f} % of triangles turn over, {100 * flipped(ict).mean():.3f} % of ICT's"
+    print(f"\n{merged.name}: {folded}")
+    assert turned.mean() < 0.001
+
+    def posed(*names):
+        shapes = merged.expression[..., jnp.array([ict.expression_names.index(name) for name in names])]
+        return at(replace(merged, mean=merged.mean + shapes.sum(axis=-1)), "ibug68")
+
+    gap = lambda points: np.linalg.norm(points[62] - points[66])
+    assert gap(posed("jawOpen")) - gap(at(merged, "ibug68")) > 20
+    lids = lambda points: np.linalg.norm(points[[37, 38, 43, 44]] - points[[41, 40, 47, 46]], axis=1).mean()
+    assert lids(posed("eyeBlink_L", "eyeBlink_R")) < 0.5 * lids(at(merged, "ibug68"))
+
+
+def test_left_out_points_are_found_on_ict(real, model):
+    """Every second of the 68 as an anchor; the others against ICT's published ones."""
+    ict = real(ICT)
+    template, target = shape_of(model), shape_of(ict)
+    error = np.zeros(68)
+    for kept in (np.arange(0, 68, 2), np.arange(1, 68, 2)):
+        some = lambda shape, kept=kept: replace(shape, anchors=shape.anchors[kept], lowered=shape.lowered[kept])
+        found = _find("ibug68", ict, model, template, target, register(some(template), some(target)))
+        distance = np.linalg.norm(at(replace(ict, landmarks={"ibug68": found}), "ibug68") - target.places, axis=1)
+        left_out = np.setdiff1d(np.arange(68), kept)
+        error[left_out] = distance[left_out]
+    print(f"\nleft-out points: inner {error[17:].mean():.2f} mm, jaw {error[:17].mean():.2f} mm")
+    assert error[17:].mean() < 3
+
+
+def test_ict_is_fitted_with_478_points(real, model):
+    ict = register_landmarks(real(ICT), model)
+    rng = np.random.default_rng(5)
+    identity = rng.normal(size=100) * (np.arange(100) < 10)
+    mesh = ict.vertices(jnp.asarray(identity, jnp.float32), jnp.zeros(57))
+    euler = np.array([5.0, 20.0, -10.0])
+    rotation = np.asarray(camera.rotation_from_euler(jnp.asarray(euler)))
+    xyz = (3 * np.asarray(ict.landmark_positions(mesh, "mediapipe478")) @ rotation.T + [320, 240, 0]).astype(np.float32)
+    result = jaxface.fit(ict, jaxface.Landmarks(xyz[:, :2], xyz, scheme="mediapipe478"))
+    np.testing.assert_allclose(result.pose.euler_deg, euler, atol=2)
+    fitted = np.asarray(ict.landmark_positions(jaxface.vertices(ict, result), "mediapipe478"))
+    wanted = np.asarray(ict.landmark_positions(mesh, "mediapipe478"))
+    assert np.linalg.norm(fitted - wanted, axis=1).mean() < 2.0
