@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxface.detection.mediapipe import find_faces, landmarker
-from jaxface.detection.reading import read_image
+from jaxface.detection.reading import read_image, require_photograph
 from jaxface.types import POINTS, Landmarks, Scheme
 
 
@@ -26,8 +26,6 @@ def detect(image: np.ndarray | str | Path, scheme: Scheme = "ibug68") -> list[La
         raise ValueError(f"scheme={scheme!r}: takes one of {', '.join(POINTS)}")
     if isinstance(image, (str, Path)):
         image = read_image(image)
-    image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise ValueError(f"image: got {image.dtype} of shape {image.shape}, takes uint8 (H, W, 3) RGB")
+    image = require_photograph(image)
     with landmarker() as opened:
         return find_faces(opened, image, scheme)

@@ -46,6 +46,14 @@ def read_image(path: str | Path) -> np.ndarray:
     raise ValueError(f"{path}: {problem}")
 
 
+def require_photograph(image: np.ndarray) -> np.ndarray:
+    """The image as a NumPy array; raise a ``ValueError`` unless it is (H, W, 3) uint8."""
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
+        raise ValueError(f"image: got {image.dtype} of shape {image.shape}, takes uint8 (H, W, 3) RGB")
+    return image
+
+
 def _to_rgb(image) -> np.ndarray:
     from PIL import Image
 

@@ -34,11 +34,11 @@ def fit_one(model: LandmarkModel, landmarks: Landmarks, options: FitOptions) -> 
     mean, basis = energies.centred(model.mean, weight), energies.centred(model.basis, weight)
     shape_gram = model.gram if weight is None else gram(model.basis, weight)
 
-    def points_of(coefficients):
-        return energies.centred(model.points(coefficients), weight)
+    def turned_by(points, scale, rotation):
+        return scale * jnp.matmul(points, rotation.T, precision=HIGHEST)
 
     def round_(carry, _):
-        coefficients, scale, rotation = carry
+        coefficients, scale, rotation, before = carry
         weight_2d, weight_3d = data_weights(options.variant, camera.euler_deg(rotation)[1])
         target = energies.merge(xy, unit.xyz, weight, weight_2d, weight_3d)
         problem = energies.ShapeProblem(
@@ -51,18 +51,17 @@ def fit_one(model: LandmarkModel, landmarks: Landmarks, options: FitOptions) -> 
             prior=(weight_2d + weight_3d) * prior,
         )
         new = solver.solve_shape(problem, coefficients)
-        points = points_of(new)
+        points = energies.centred(model.points(new), weight)
         new_scale, new_rotation = solver.solve_pose(points, target, scale, rotation)
-        before = scale * jnp.matmul(points_of(coefficients), rotation.T, precision=HIGHEST)
-        after = new_scale * jnp.matmul(points, new_rotation.T, precision=HIGHEST)
+        after = turned_by(points, new_scale, new_rotation)
         moved = jnp.sqrt(jnp.mean(jnp.sum((after - before) ** 2, axis=-1))) / new_scale
-        return (new, new_scale, new_rotation), (weight_2d, weight_3d, moved)
+        return (new, new_scale, new_rotation, after), (weight_2d, weight_3d, moved)
 
-    start = (jnp.zeros(size, xy.dtype), scale, rotation)
-    (coefficients, scale, rotation), history = jax.lax.scan(round_, start, length=options.iterations)
+    start = (jnp.zeros(size, xy.dtype), scale, rotation, turned_by(mean, scale, rotation))
+    (coefficients, scale, rotation, _), history = jax.lax.scan(round_, start, length=options.iterations)
     weight_2d, weight_3d, moved = jax.tree.map(lambda values: values[-1], history)
 
-    turned = scale * jnp.matmul(model.points(coefficients), rotation.T, precision=HIGHEST)
+    turned = turned_by(model.points(coefficients), scale, rotation)
     translation = energies.mean_point(xy - turned[:, :2], weight)
     projected = turned + jnp.append(translation, 0.0)
     cost = energies.energy(projected, xy, unit.xyz, weight, weight_2d, weight_3d, coefficients, prior)

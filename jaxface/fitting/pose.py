@@ -41,15 +41,20 @@ def data_weights(variant: str, yaw_deg: Float[Array, ""]):
 def initial_pose(model: LandmarkModel, landmarks: Landmarks, variant: str, solve_pose):
     """The pose of the mean face: ``scale, rotation`` and the 2D landmarks that the fit is to use.
 
-    With ``p`` in the variant, coarse then refined; without it, one solution on all landmarks as they are.
+    With ``p`` in the variant it starts from the coarse pose, with the landmarks that it hides replaced; without, from
+    the affine camera, with the landmarks as they are. Either way it then minimises Eq. 4.
     """
     weight = jnp.ones_like(landmarks.xy[:, 0]) if landmarks.weight is None else landmarks.weight
-    if "p" not in variant.split("+"):
+    if "p" in variant.split("+"):
+        scale, rotation = coarse_pose(model, landmarks, weight, solve_pose)
+        xy = visible_xy(model, landmarks, weight, rotation)
+    else:
         scale, rotation = affine_pose(model.mean, landmarks.xy, weight)
-        return *_joint_pose(model, landmarks, landmarks.xy, variant, solve_pose, scale, rotation), landmarks.xy
-    scale, rotation = coarse_pose(model, landmarks, weight, solve_pose)
-    xy = visible_xy(model, landmarks, weight, rotation)
-    return *_joint_pose(model, landmarks, xy, variant, solve_pose, scale, rotation), xy
+        xy = landmarks.xy
+    weights = data_weights(variant, camera.euler_deg(rotation)[1])
+    target = energies.merge(xy, landmarks.xyz, landmarks.weight, *weights)
+    points = energies.centred(model.mean, landmarks.weight)
+    return *solve_pose(points, target, scale, rotation), xy
 
 
 def coarse_pose(model: LandmarkModel, landmarks: Landmarks, weight: Float[Array, "L"], solve_pose):
@@ -82,10 +87,3 @@ def visible_xy(model: LandmarkModel, landmarks: Landmarks, weight, rotation) -> 
     anatomical = landmarks.xyz[:, :2]
     offset = energies.mean_point(landmarks.xy - anatomical, jnp.where(replaced, 0.0, weight))
     return jnp.where(replaced[:, None], anatomical + offset, landmarks.xy)
-
-
-def _joint_pose(model, landmarks, xy, variant, solve_pose, scale, rotation):
-    """The mean face's pose under both data terms of Eq. 4, from a starting pose."""
-    weights = data_weights(variant, camera.euler_deg(rotation)[1])
-    target = energies.merge(xy, landmarks.xyz, landmarks.weight, *weights)
-    return solve_pose(energies.centred(model.mean, landmarks.weight), target, scale, rotation)

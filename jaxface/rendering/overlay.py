@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxface.detection.reading import require_photograph
+from jaxface.model import correspondences as groups
 from jaxface.model.morphable import MorphableModel
-from jaxface.rendering.posed import image_landmarks, image_vertices, require_photograph
+from jaxface.rendering.posed import image_landmarks, image_vertices
 from jaxface.rendering.shading import draw_mesh
 from jaxface.types import FitResult, Landmarks, Status
 
@@ -17,8 +19,8 @@ MESH = np.array([0.50, 0.66, 0.90], np.float32)
 MESH_OPACITY = 0.62
 DETECTED_2D, DETECTED_3D, FITTED, EDGE = (255, 214, 10), (255, 122, 0), (0, 224, 255), (10, 14, 22)
 _SAMPLES = 3
-_CONTOURS = ((0, 17), (17, 22), (22, 27), (27, 31), (31, 36), (36, 42), (42, 48), (48, 60), (60, 68))
-_CLOSED = {36, 42, 48, 60}
+_LINES = (groups.JAW, groups.RIGHT_BROW, groups.LEFT_BROW, groups.NOSE_BRIDGE, groups.NOSE_BASE)
+_LOOPS = (groups.RIGHT_EYE, groups.LEFT_EYE, groups.OUTER_LIPS, groups.INNER_LIPS)
 
 
 def overlay(image: np.ndarray, model: MorphableModel, result: FitResult, landmarks: Landmarks) -> np.ndarray:
@@ -103,9 +105,9 @@ def _draw_landmarks(
     xy, xyz_xy, fitted = window.place(xy), window.place(xyz_xy), window.place(fitted)
     apart = np.linalg.norm(xyz_xy - xy, axis=-1) > 0.01 * window.face
     if not dense:
-        for start, stop in _CONTOURS:
-            loop = [*range(start, stop), *([start] if start in _CLOSED else [])]
-            layer.line(fitted[loop], FITTED, 0.22 * radius, opacity=0.55)
+        loops = [np.concatenate([fitted[loop], fitted[loop][:1]]) for loop in _LOOPS]
+        for points in [*(fitted[line] for line in _LINES), *loops]:
+            layer.line(points, FITTED, 0.22 * radius, opacity=0.55)
     for seen, model in zip(xy, fitted, strict=True):
         layer.line(np.stack([seen, model]), DETECTED_2D, 0.3 * radius)
     for seen, deep in zip(xy[apart], xyz_xy[apart], strict=True):

@@ -54,11 +54,3 @@ def require_one_face(result: FitResult) -> None:
             f"result: got a batch of shape {batch}, takes one face; "
             "index it first: jax.tree.map(lambda leaf: leaf[i], result)"
         )
-
-
-def require_photograph(image: np.ndarray) -> np.ndarray:
-    """The image as a NumPy array; raise a ``ValueError`` unless it is (H, W, 3) uint8."""
-    image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
-        raise ValueError(f"image: got {image.dtype} of shape {image.shape}, takes uint8 (H, W, 3), RGB")
-    return image

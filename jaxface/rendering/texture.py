@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxface.detection.reading import require_photograph
 from jaxface.model.morphable import MorphableModel
 from jaxface.rendering.observation import Observation, observe, smoothstep
-from jaxface.rendering.posed import image_vertices, require_photograph
+from jaxface.rendering.posed import image_vertices
 from jaxface.rendering.rasterizer import rasterize
 from jaxface.rendering.shading import vertex_normals
 from jaxface.types import FitResult
