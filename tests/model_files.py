@@ -1,5 +1,6 @@
 """Writes small face models in other people's formats, field by field as the readers' docstrings say."""
 
+import json
 import struct
 
 import numpy as np
@@ -64,6 +65,26 @@ def basel2017_arrays():
         "/expression/model/pcaBasis": basis(3 * V, 2),
         "/expression/model/pcaVariance": np.array([0.25, 0.01], np.float32),
         "/metadata/landmarks/json": np.bytes_('[{"id": "center.nose.tip", "coordinates": [0, 0, 130]}]'),
+    }
+
+
+def basel2017_head(model, names):
+    """A Basel file of another model's head, of its landmarks those of these names: {name: place (3,) mm}."""
+    mean = np.asarray(model.mean, np.float32)
+    flat = lambda field: np.asarray(field, np.float32).reshape(mean.size, -1)
+    split = lambda field: {
+        "pcaBasis": flat(field) / np.linalg.norm(flat(field), axis=0),
+        "pcaVariance": np.square(np.linalg.norm(flat(field), axis=0)),
+    }
+    shape = {"mean": 0.9 * mean.ravel()} | split(model.identity)
+    expression = {"mean": 0.1 * mean.ravel()} | split(model.expression)
+    listed = [{"id": name, "coordinates": (0.9 * place).tolist()} for name, place in names.items()]
+    return {
+        **{f"/shape/model/{name}": array for name, array in shape.items()},
+        **{f"/expression/model/{name}": array for name, array in expression.items()},
+        "/shape/representer/points": 0.9 * mean.T,
+        "/shape/representer/cells": np.asarray(model.triangles).T.astype(np.uint32),
+        "/metadata/landmarks/json": json.dumps(listed),
     }
 
 

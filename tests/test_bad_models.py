@@ -165,6 +165,10 @@ def test_bad_expression_files_are_named(tmp_path):
         ("/shape/representer/cells", TRIANGLES.T + 5, "has indices from 5 to 10; takes whole numbers from 0 to 5"),
         ("/expression/model/mean", basis(3), "has shape (3,); takes (18,)"),
         ("/expression/model/mean", np.bytes_("text"), "has values of type"),
+        ("/metadata/landmarks/json", "no list", "cannot be read (Expecting value"),
+        ("/metadata/landmarks/json", '[{"id": "center.nose.tip"}]', "cannot be read ('coordinates'); takes text"),
+        ("/metadata/landmarks/json", np.zeros(2), "cannot be read"),
+        ("/metadata/landmarks/json", "[" * 100_000, "cannot be read"),
     ],
 )
 def test_basel_2017_names_the_bad_field(tmp_path, name, value, message):

@@ -1,4 +1,5 @@
-"""Which landmark is which: the groups of the 68 points, their mirror images, and 68 chosen among MediaPipe's 478.
+"""Which landmark is which: the groups of the 68 points, the surest of them by name, their mirror images, and 68 chosen
+among MediaPipe's 478.
 
 All indices are 0-based. Left and right are the subject's; iBUG numbers run from the subject's right to their left.
 """
@@ -30,6 +31,24 @@ IBUG68_FROM_MEDIAPIPE478 = np.array([
     78, 82, 13, 312, 308, 317, 14, 87,  # inner lips
 ])
 """(68,) For each iBUG point the MediaPipe point in its place."""
+
+NAMED_POINTS = {
+    "center.chin.tip": [8],
+    "center.nose.tip": [30],
+    "right.nose.wing.tip": [31], "center.nose.attachement_to_philtrum": [33], "left.nose.wing.tip": [35],
+    "right.eye.corner_outer": [36], "right.eye.top": [37, 38], "right.eye.corner_inner": [39],
+    "right.eye.bottom": [40, 41],
+    "left.eye.corner_inner": [42], "left.eye.top": [43, 44], "left.eye.corner_outer": [45], "left.eye.bottom": [46, 47],
+    "right.lips.corner": [48], "left.lips.corner": [54],
+    "right.lips.philtrum_ridge": [50], "center.lips.upper.outer": [51], "left.lips.philtrum_ridge": [52],
+    "center.lips.lower.outer": [57], "center.lips.upper.inner": [62], "center.lips.lower.inner": [66],
+}
+"""The points that a face itself fixes, by the names that Basel's files give them: for each the iBUG points in whose
+middle it lies. The other iBUG points divide a line between these, or lie on brows and jaw, where annotators disagree.
+"""
+
+FEWEST_NAMED = 8
+"""With fewer named points than this a face is not placed on another."""
 
 IBUG68_MIRROR = np.array([
     *range(16, -1, -1),

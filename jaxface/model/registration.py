@@ -1,7 +1,8 @@
 """One model's mean face found on another's, and with it landmarks that the other lacks.
 
-A similarity by the 68 points comes first, then non-rigid ICP of the skin. Both faces open their mouths for it, by the
-same thin plate between the 68 points: closed lips touch, and the closest point of one would be on the other.
+A similarity by common points, the anchors, comes first, then non-rigid ICP of the skin. Both faces open their mouths
+for it, by the same thin plate between the anchors: closed lips touch, and the closest point of one would be on the
+other.
 """
 
 from dataclasses import dataclass, replace
@@ -10,22 +11,23 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import sparse
 
-from jaxface.model.correspondences import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
+from jaxface.model.correspondences import FEWEST_NAMED, IBUG68_MIRROR, MEDIAPIPE478_MIRROR, NAMED_POINTS
 from jaxface.model.morphable import Embedding, MorphableModel
 from jaxface.model.nonrigid import draw_to
-from jaxface.model.surfaces import Closest, Surface, laplacian, parts, solve
+from jaxface.model.surfaces import Closest, Surface, laplacian, parts, solve, unit
+from jaxface.types import POINTS
 
-ANCHORS = "ibug68"
-_NOSE_TIP = 30
 _OPENING_MM = 15.0
 _LOWERED = np.isin(np.arange(68), [*range(4, 13), *range(55, 60), *range(65, 68)]).astype(float)
 """Which of the 68 points an open mouth lowers: the chin's and the lower lip's, without its corners."""
 _PLATE_HOLD = 100.0
-"""How strictly the thin plate keeps to the 68 points."""
+"""How strictly the thin plate keeps to the anchors."""
 _REACH_MM = 15.0
 """Beyond it a vertex has no partner while it is drawn."""
 _NEIGHBOURS = 20
 """How many vertices of the skin carry a vertex of another part along."""
+_LAYING_ROUNDS = 5
+"""How often an iris is shifted toward the surface that it is laid on."""
 _PART_MM = 10.0
 """Parts whose distance is larger, on average, do not belong together."""
 _MIRRORS = {"ibug68": IBUG68_MIRROR, "mediapipe478": MEDIAPIPE478_MIRROR}
@@ -63,14 +65,39 @@ class Shape:
 
 
 def shape_of(model: MorphableModel) -> Shape:
-    """The mean face of a model, which must have the 68 points."""
-    if ANCHORS not in model.landmarks:
-        raise ValueError(f"{model.name}: has no landmarks {ANCHORS!r}; registration takes them as anchors")
+    """The mean face of a model, which must have the 68 points: they are the anchors."""
+    if "ibug68" not in model.landmarks:
+        raise ValueError(f"{model.name}: has no landmarks 'ibug68'; registration takes them as anchors")
+    return _shape(model, barycentric_rows(model, "ibug68"), _LOWERED)
+
+
+def named_shapes(*models: MorphableModel) -> list[Shape]:
+    """The mean faces of models; the anchors are the named points (``NAMED_POINTS``) that all of them have."""
+    points = [named_points(model) for model in models]
+    common = [name for name in NAMED_POINTS if all(name in found for found in points)]
+    if len(common) < FEWEST_NAMED:
+        names = " and ".join(model.name for model in models)
+        raise ValueError(f"{names}: have {len(common)} named points in common; registration takes {FEWEST_NAMED}")
+    lowered = np.array([_LOWERED[NAMED_POINTS[name]].mean() for name in common])
+    anchors = (sparse.csr_array(np.stack([found[name] for name in common])) for found in points)
+    return [_shape(model, rows, lowered) for model, rows in zip(models, anchors, strict=True)]
+
+
+def named_points(model: MorphableModel) -> dict[str, np.ndarray]:
+    """Which of the named points a model has, each a row (V,) of barycentric coordinates: made of its 68 points, or
+    landmarks that a reader has found under these names."""
+    if "ibug68" in model.landmarks:
+        rows = barycentric_rows(model, "ibug68")
+        return {name: rows[points].mean(axis=0) for name, points in NAMED_POINTS.items()}
+    return {name: barycentric_rows(model, name).toarray()[0] for name in NAMED_POINTS if name in model.landmarks}
+
+
+def _shape(model: MorphableModel, anchors: sparse.csr_array, lowered: np.ndarray) -> Shape:
+    """The mean face with these anchors, most of which lie on its skin."""
     triangles = np.asarray(model.triangles)
     part = parts(len(model.mean), triangles)
-    anchors = barycentric_rows(model, ANCHORS)
-    nose = triangles[int(model.landmarks[ANCHORS].triangle[_NOSE_TIP]), 0]
-    return Shape(np.asarray(model.mean, np.float64), triangles, part, int(part[nose]), anchors, _LOWERED)
+    skin = int(np.bincount(part[anchors.nonzero()[1]]).argmax())
+    return Shape(np.asarray(model.mean, np.float64), triangles, part, skin, anchors, lowered)
 
 
 def barycentric_rows(model: MorphableModel, scheme: str) -> sparse.csr_array:
@@ -170,15 +197,16 @@ def register_landmarks(model: MorphableModel, source: MorphableModel) -> Morphab
     so are the points.
 
     Raises:
-      ValueError: one of the two lacks the 68 points.
+      ValueError: the two have too few named points in common.
     """
     lacking = [scheme for scheme in source.landmarks if scheme not in model.landmarks]
     if not lacking:
         return model
-    template, target = shape_of(source), shape_of(model)
+    template, target = named_shapes(source, model)
     registration = register(template, target)
     found = {scheme: _find(scheme, model, source, template, target, registration) for scheme in lacking}
-    return replace(model, landmarks={**model.landmarks, **found})
+    kept = {scheme: points for scheme, points in model.landmarks.items() if scheme in POINTS}
+    return replace(model, landmarks={**kept, **found})
 
 
 def _find(scheme, model, source, template: Shape, target: Shape, registration: Registration) -> Embedding:
@@ -189,19 +217,31 @@ def _find(scheme, model, source, template: Shape, target: Shape, registration: R
     for part in np.unique(owner).tolist():
         points = np.nonzero(owner == part)[0]
         inside, triangles = template.of(part)
+        at = rows[points][:, inside]
         if part == template.skin:
-            moved, goal, goal_part = registration.drawn, registration.target, target.skin
+            goal, goal_part = registration.target, target.skin
+            place, normals = at @ registration.drawn, at @ Surface(registration.drawn, triangles).vertex_normals
+            if model.symmetry is not None:
+                place = (place + place[_MIRRORS[scheme][points]] * [-1, 1, 1]) / 2
+            found = goal.closest(place, normals)
         else:
             moved = carried(registration, template.vertices[inside])
             match = matching_part(moved, target)
             goal_part = target.skin if match is None else match
             vertices, goal_triangles = target.of(goal_part)
             goal = Surface(target.vertices[vertices], goal_triangles)
-        at = rows[points][:, inside]
-        place = at @ moved
-        if model.symmetry is not None and part == template.skin:
-            place = (place + place[_MIRRORS[scheme][points]] * [-1, 1, 1]) / 2
-        found = goal.closest(place, at @ Surface(moved, triangles).vertex_normals)
+            placed = Surface(registration.placed(template.vertices[inside]), triangles)
+            shift = (moved - placed.vertices).mean(axis=0)
+            found = _laid(at @ placed.vertices + shift, at @ placed.vertex_normals, goal)
         triangle[points] = np.nonzero(target.part[target.triangles[:, 0]] == goal_part)[0][found.triangle]
         barycentric[points] = found.barycentric
     return Embedding(jnp.asarray(triangle, jnp.int32), jnp.asarray(barycentric, jnp.float32))
+
+
+def _laid(points: np.ndarray, normals: np.ndarray, goal: Surface) -> Closest:
+    """An iris's points (n, 3) laid on another eyeball or on closed lids: shifted as one, so that it stays round."""
+    forward = np.tile(unit(normals.mean(axis=0)), (len(points), 1))
+    for _ in range(_LAYING_ROUNDS):
+        found = goal.closest(points, forward)
+        points = points + (found.position - points).mean(axis=0)
+    return found

@@ -17,6 +17,9 @@ def load_model(source: str | Path | None = None) -> MorphableModel:
       source: None, the embedded one; a file in any format of docs/models.md, told by its content, or ICT-FaceKit's
         folder; or the name of a model in ``models_folder()``, where ``convert_model(path, "name")`` puts them.
 
+    A file that names points of the face but has not the 68 (Basel 2017 and 2019) gets its landmarks by registration
+    with MediaPipe's canonical face. That takes some seconds at each load; ``convert_model`` does it once.
+
     Raises:
       ValueError: there is no such file or name, or a field of the file is missing, damaged or out of range; the message
         names both.
@@ -26,7 +29,8 @@ def load_model(source: str | Path | None = None) -> MorphableModel:
             return read_model(path)
     path = Path(source)
     if path.exists():
-        return read_model(path)
+        model = read_model(path)
+        return _with_all_landmarks(model) if model.landmarks and "ibug68" not in model.landmarks else model
     if not _is_name(source):
         raise ModelFileError(f"face model {path}: no such file")
     registered = _registered(str(source))
@@ -61,13 +65,16 @@ _OPTIONAL = {"uv": np.float32, "uv_vertices": np.int32, "uv_triangles": np.int32
 
 def convert_model(source: str | Path, destination: str | Path) -> Path:
     """Read a model in any format and keep it (``keep_model``), with the landmark schemes that it lacks found by
-    registration with the embedded model, where it has the 68 points to register by. Returns the file."""
-    from jaxface.model.registration import ANCHORS, register_landmarks
-
+    registration with MediaPipe's canonical face, where it has points to register by. Returns the file."""
     model = load_model(source)
-    if ANCHORS in model.landmarks:
-        model = register_landmarks(model, load_model())
-    return keep_model(model, destination)
+    return keep_model(_with_all_landmarks(model) if model.landmarks else model, destination)
+
+
+def _with_all_landmarks(model: MorphableModel) -> MorphableModel:
+    from jaxface.model.canonical import canonical_face
+    from jaxface.model.registration import register_landmarks
+
+    return register_landmarks(model, canonical_face())
 
 
 def keep_model(model: MorphableModel, destination: str | Path) -> Path:

@@ -15,7 +15,7 @@ def read_hdf5(path: Path, wanted: Iterable[str]) -> dict[str, np.ndarray]:
     with reading(path, "HDF5 file"), h5py.File(path, "r") as file:
         present = [name for name in wanted if _plain(path, name, file)]
         small_enough(path, " + ".join(present), sum(file[name].nbytes for name in present))
-        return {name: file[name][()] for name in present}
+        return {name: np.asarray(file[name][()]) for name in present}
 
 
 def _plain(path: Path, name: str, file) -> bool:
