@@ -5,14 +5,20 @@ from dataclasses import replace
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
 from jaxface.camera import rotation_from_euler
 from jaxface.model import load_model
 from jaxface.model.contours import CANDIDATES, contour_lines
+from jaxface.model.correspondences import JAW
 from jaxface.rendering.rasterizer import rasterize
 
-PIXELS_A_MM, SIDE = 3.0, 900
-FACE_MM = 150.0
+PIXELS_A_MM, SIDE = 2.0, 560
+YAWS = (15.0, 30.0, 45.0, 60.0, 75.0, -15.0, -30.0, -45.0, -60.0, -75.0)
+NEAR_MM = 2.0
+"""1 % of a face's size."""
+EDGE_MM = 4.0
+"""Where the depth falls by so much from one pixel to the next, something ends."""
 
 
 @pytest.fixture(scope="module", params=[None, "ict_face.npz", "sfm/sfm_shape_3448.bin"])
@@ -33,23 +39,47 @@ def test_lines_run_outward_to_the_contour_landmarks(lined):
     points = lines(lined)
     jaw = np.asarray(lined.landmark_positions(lined.mean, "ibug68"))[:17]
     np.testing.assert_allclose(points[:, -1], jaw, atol=1e-3)
-    assert (np.linalg.norm(np.diff(points, axis=1), axis=-1) < 25).all()
+    assert (np.linalg.norm(np.diff(points, axis=1), axis=-1) < 15).all()
 
 
-@pytest.mark.parametrize("yaw", [35.0, -35.0, 50.0])
-def test_outermost_candidates_lie_on_the_outline_of_a_turned_face(lined, yaw):
-    """On the side that turns away, at the cheek; ears, neck and the back of the head are cut off."""
-    mean, triangles = np.asarray(lined.mean), np.asarray(lined.triangles)
-    points = lines(lined)
+def outline(vertices, triangles):
+    """(SIDE, SIDE) mm, how far each pixel is from the next place where the drawn mesh hides something behind it."""
+    fragments = rasterize(vertices, triangles, SIDE, SIDE)
+    depth = np.full((SIDE, SIDE), np.inf)
+    depth[fragments.covered] = fragments.interpolate(vertices[:, 2:], triangles)[:, 0]
+    behind = np.stack([np.roll(depth, step, axis) for axis in (0, 1) for step in (-1, 1)]).max(axis=0)
+    with np.errstate(invalid="ignore"):
+        ends = fragments.covered & (behind - depth > EDGE_MM * PIXELS_A_MM)
+    return distance_transform_edt(~ends) / PIXELS_A_MM
+
+
+def gaps(model, pitch, yaw):
+    """mm from the outermost candidate of each line whose landmark the pose hides to the outline. Outermost: along the
+    line's direction in the picture. Ears, neck and the back of the head are cut off."""
+    mean, triangles, points = np.asarray(model.mean), np.asarray(model.triangles), lines(model)
     front = mean[triangles, 2].min(axis=1) > points[[0, 16], -1, 2].mean()
-    rotation = np.asarray(rotation_from_euler(jnp.array([0.0, yaw, 0.0])))
+    rotation = np.asarray(rotation_from_euler(jnp.array([pitch, yaw, 0.0])))
     place = lambda vertices: (PIXELS_A_MM * vertices @ rotation.T + [SIDE / 2, SIDE / 2, 0]).astype(np.float32)
-    covered = rasterize(place(mean), triangles[front], SIDE, SIDE).covered
-    away = 1.0 if (rotation @ [0.0, 0.0, 1.0])[0] > 0 else -1.0
-    cheek = (11, 12, 13) if away > 0 else (3, 4, 5)
-    empty = np.argwhere(~covered)[:, ::-1] + 0.5
-    for line in cheek:
-        candidates = place(points[line])[:, :2]
-        outermost = candidates[(away * candidates[:, 0]).argmax()]
-        gap = np.linalg.norm(empty - outermost, axis=1).min() / PIXELS_A_MM
-        assert gap < 0.02 * FACE_MM
+    distance = outline(place(mean), triangles[front])
+    normals = np.asarray(model.at_landmarks("ibug68").normals)[JAW]
+    (a, b), (c, d) = rotation[:2, :2]
+    outward = (points[:, -1] - points[:, 0])[:, :2] @ np.array([[d, -c], [-b, a]]) * np.sign(a * d - b * c)
+    away = np.sign(rotation[0, 2])
+    out = []
+    for line in range(9, 17) if away > 0 else range(8):
+        if normals[line] @ rotation[2] > 0:
+            candidates = place(points[line])[:, :2]
+            x, y = candidates[(candidates @ outward[line]).argmax()].astype(int)
+            out.append(distance[y, x])
+    return out
+
+
+def test_outermost_candidates_lie_on_the_outline_of_a_turned_face(lined):
+    """What fails: single lines to the cheekbone and the temple, most of them at 60 degrees and more."""
+    found = {yaw: [gaps(lined, pitch, yaw) for pitch in (-15.0, 0.0, 15.0)] for yaw in YAWS}
+    by_yaw = {yaw: np.concatenate(each) for yaw, each in found.items()}
+    every = np.concatenate([*by_yaw.values()])
+    print(f"\n{lined.name}: {100 * (every < NEAR_MM).mean():.1f} % of {len(every)} within {NEAR_MM} mm,", end="")
+    print(f" mean {every.mean():.2f} mm;", {yaw: round(float(gap.max()), 1) for yaw, gap in by_yaw.items()})
+    assert (every < NEAR_MM).mean() > 0.94 and every.mean() < 0.6
+    assert max(by_yaw[yaw].max() for yaw in YAWS if abs(yaw) <= 45) < 3

@@ -1,8 +1,8 @@
 """Where a contour landmark may slide to when the head turns: lines of points over cheek and jaw, for any model.
 
-Seen from the front, each of the 17 lies at the end of a line from the middle of the face. Turned, the line's outermost
-point is where the face ends in the image. The lines are computed from the 68 points and the mean skin, as
-``jaxface.detection.silhouettes`` does for MediaPipe's mesh.
+Seen from the front, each of the 17 lies at the end of a line that comes from the middle of the face, half as steeply as
+one from the upper lip would. Turned, the line's outermost point is where the face ends in the image. The lines are
+computed from the 68 points and the mean skin.
 """
 
 import jax.numpy as jnp
@@ -16,9 +16,13 @@ from jaxface.model.surfaces import triangle_normals
 CANDIDATES = 24
 """Points a line, the contour landmark the last."""
 _CENTRE = [33, 51]
-"""The lines start between the base of the nose and the upper lip."""
-_INNER_PART = 0.45
-"""The part of each line next to its start, over nose and mouth, that is left out."""
+"""Between the base of the nose and the upper lip."""
+_SLOPE = 0.5
+"""0: the lines are level. 1: all of them start at the centre. Half-way they cross the outlines of turned heads best."""
+_INNER_PART = 0.1
+"""The part of each line next to its start that is left out: only a head seen from the side ends there."""
+_SUNK_MM = 10.0
+"""What lies so much deeper than a point of the line nearer to the ear is seen through the opening of an eye."""
 _SAMPLES = 120
 
 
@@ -36,11 +40,14 @@ def contour_lines(model: MorphableModel) -> Embedding:
     own = model.landmarks["ibug68"]
     triangles, weights = [], []
     for line, end in enumerate(ends):
-        samples = centre + np.linspace(_INNER_PART, 1.0, _SAMPLES)[:, None] * (end - centre)
+        start = np.array([centre[0], end[1] + _SLOPE * (centre[1] - end[1])])
+        samples = start + np.linspace(_INNER_PART, 1.0, _SAMPLES)[:, None] * (end - start)
         row, barycentric = _frontmost(samples, shape.vertices, shape.triangles, rows)
         row = np.append(row, int(own.triangle[line]))
         barycentric = np.append(barycentric, np.asarray(own.barycentric[line])[None], axis=0)
         places = np.einsum("nk,nkc->nc", barycentric, shape.vertices[shape.triangles[row]])
+        sunk = places[:, 2] < np.maximum.accumulate(places[::-1, 2])[::-1] - _SUNK_MM
+        row, barycentric, places = row[~sunk], barycentric[~sunk], places[~sunk]
         length = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(places, axis=0), axis=1)))
         chosen = np.abs(length - np.linspace(0, length[-1], CANDIDATES)[:, None]).argmin(axis=1)
         triangles.append(row[chosen])
