@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
+import trimesh
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
 
 from jaxface.model.morphable import Embedding, MorphableModel
 from jaxface.model.registration import shape_of
-from jaxface.model.surfaces import Surface, edges
+from jaxface.model.surfaces import edges
 
 
 def remeshed(model: MorphableModel, count: int, seed: int = 0) -> MorphableModel:
@@ -17,7 +18,8 @@ def remeshed(model: MorphableModel, count: int, seed: int = 0) -> MorphableModel
 
     Random vertices, those nearest to the landmarks among them, share out the skin by walking distance; where three of
     their regions meet is a triangle. Each is then moved to a random point of a triangle beside it, and has what the
-    model has there.
+    model has there. A landmark lies on a triangle of its own vertex: where lips touch, the closest one may be the
+    other lip's.
     """
     rng = np.random.default_rng(seed)
     shape = shape_of(model)
@@ -43,9 +45,12 @@ def remeshed(model: MorphableModel, count: int, seed: int = 0) -> MorphableModel
     beside[triangles[order].ravel()] = np.repeat(order, 3)
     corners, weights = triangles[beside[seeds[used]]], rng.dirichlet(np.ones(3), len(used))
     at = lambda field: np.einsum("nk,nk...->n...", weights, np.asarray(field)[inside][corners], optimize=True)
-    normals = shape.anchors[:, inside] @ Surface(vertices, triangles).vertex_normals
-    found = Surface(at(shape.vertices), met).closest(shape.places, normals)
-    landmarks = Embedding(jnp.asarray(found.triangle, jnp.int32), jnp.asarray(found.barycentric, jnp.float32))
+    landmark, row = np.nonzero((seeds[used][met] == own[:, None, None]).any(axis=-1))
+    place = trimesh.triangles.closest_point(at(shape.vertices)[met[row]], shape.places[landmark])
+    far = np.linalg.norm(place - shape.places[landmark], axis=1)
+    nearest = [np.nonzero(landmark == each)[0][far[landmark == each].argmin()] for each in range(len(own))]
+    barycentric = trimesh.triangles.points_to_barycentric(at(shape.vertices)[met[row[nearest]]], place[nearest])
+    landmarks = Embedding(jnp.asarray(row[nearest], jnp.int32), jnp.asarray(np.clip(barycentric, 0, 1), jnp.float32))
     return replace(
         model,
         mean=jnp.asarray(at(model.mean), jnp.float32),

@@ -32,10 +32,14 @@ def moved(model):
     )
 
 
-def transfer_error(model, count):
+def transfer_error(model, count, person=None):
     """Root mean square error in mm of a model's expressions carried onto its own skin, moved and re-meshed, over the
-    vertices that truly move; and how far those move."""
-    other = remeshed(model, count)
+    vertices that truly move; and how far those move. With a seed, the skin is that of a random person."""
+    weights = np.zeros(model.identity.shape[-1])
+    if person is not None:
+        weights = np.random.default_rng(person).normal(size=len(weights))
+    face = model.vertices(jnp.asarray(weights, jnp.float32), jnp.zeros(model.expression.shape[-1]))
+    other = remeshed(replace(model, mean=face, identity=model.identity[..., :0]), count)
     merged = merge(moved(other), model)
     got = np.einsum("ji,njk->nik", TURN, np.asarray(merged.expression)) / SCALE
     true = np.asarray(other.expression)
@@ -45,12 +49,14 @@ def transfer_error(model, count):
     return rms(np.linalg.norm(got - true, axis=1)), rms(distance)
 
 
-def flipped(model):
-    """For each expression at its full extent, the part of the triangles that turn over."""
-    mean, triangles = np.asarray(model.mean), np.asarray(model.triangles)
+def flipped(model, *together):
+    """For each expression at its full extent, the part of the triangles that turn over; the last number is for those
+    named, together."""
+    mean, triangles, shapes = (np.asarray(values) for values in (model.mean, model.triangles, model.expression))
     neutral = triangle_normals(mean, triangles)
     turned = lambda shape: (np.einsum("fc,fc->f", triangle_normals(mean + shape, triangles), neutral) < 0).mean()
-    return np.array([turned(shape) for shape in np.moveaxis(np.asarray(model.expression), -1, 0)])
+    both = sum(shapes[..., model.expression_names.index(name)] for name in together)
+    return np.array([turned(shape) for shape in (*np.moveaxis(shapes, -1, 0), both)])
 
 
 def at(model, scheme):
@@ -150,20 +156,28 @@ def real(shared):
 ICT, SURREY = "ict_face.npz", "sfm/sfm_shape_3448.bin"
 
 
-def test_ict_expressions_on_a_remeshed_ict_head(real):
-    error, size = transfer_error(real(ICT), 5000)
-    print(f"\nICT expressions on ICT's re-meshed head: {error:.3f} mm rms of {size:.2f} mm")
-    assert error < 0.5
+@pytest.mark.parametrize("person", [None, 11, 12])
+def test_ict_expressions_on_a_remeshed_ict_head(real, person):
+    error, size = transfer_error(real(ICT), 5000, person)
+    print(f"\nICT's expressions on the re-meshed head of person {person}: {error:.3f} mm rms of {size:.2f} mm")
+    assert error < (0.3 if person is None else 0.5)
 
 
 @pytest.mark.parametrize("name", [None, SURREY])
 def test_carried_ict_expressions_do_not_fold(real, name):
     ict = real(ICT)
     merged = merge(load_model() if name is None else real(name), ict)
-    turned = flipped(merged)
-    folded = f"{100 * turned.mean():.3f} % of triangles turn over, {100 * flipped(ict).mean():.3f} % of ICT's"
-    print(f"\n{merged.name}: {folded}")
-    assert turned.mean() < 0.001
+    corrected = "jawOpen", "mouthClose"
+    turned, own = 100 * flipped(merged, *corrected), 100 * flipped(ict, *corrected)
+    print(f"\n{merged.name}: triangles that turn over, % (ICT's own)")
+    names = (*ict.expression_names, "jawOpen + mouthClose")
+    print(f"  mean over the expressions: {turned[:-1].mean():.3f} ({own[:-1].mean():.3f})")
+    for k in np.argsort(-turned)[:5]:
+        print(f"  {names[k]}: {turned[k]:.3f} ({own[k]:.3f})")
+    corrective = names.index("mouthClose")
+    allowed = np.maximum(own, 0.1)
+    allowed[corrective] = 2.0
+    assert (turned <= allowed).all()
 
     def posed(*names):
         shapes = merged.expression[..., jnp.array([ict.expression_names.index(name) for name in names])]

@@ -28,7 +28,8 @@ class Surface:
         for corner in triangles.T:
             np.add.at(summed, corner, cross)
         self.vertex_normals = unit(summed)
-        self.area = np.bincount(triangles.ravel(), np.repeat(np.linalg.norm(cross, axis=1) / 6, 3), len(vertices))
+        self.triangle_area = np.linalg.norm(cross, axis=1) / 2
+        self.area = np.bincount(triangles.ravel(), np.repeat(self.triangle_area / 3, 3), len(vertices))
         self.rim = np.zeros(len(vertices))
         self.rim[rim_edges(triangles)] = 1
         centres = vertices[triangles].mean(axis=1)
@@ -108,6 +109,25 @@ def laplacian(vertices: np.ndarray, triangles: np.ndarray):
     pull = sparse.coo_array((np.concatenate(weight), ends), (len(vertices), len(vertices))).tocsr()
     pull = pull + pull.T
     return sparse.diags_array(pull.sum(axis=1)) - pull
+
+
+def gradient(surface: Surface):
+    """(3F, V) sparse: takes values at vertices to their gradients on the triangles, three rows each, which lie in the
+    triangle's plane."""
+    from scipy import sparse
+
+    corners, count = surface.vertices[surface.triangles], len(surface.triangles)
+    facing = np.roll(corners, 1, axis=1) - np.roll(corners, -1, axis=1)
+    hats = np.cross(surface.normals[:, None], facing) / np.maximum(2 * surface.triangle_area, 1e-9)[:, None, None]
+    at = np.repeat(np.arange(3 * count), 3), np.repeat(surface.triangles, 3, axis=0).ravel()
+    return sparse.csr_array((hats.swapaxes(1, 2).ravel(), at), (3 * count, len(surface.vertices)))
+
+
+def rotations(maps: np.ndarray) -> np.ndarray:
+    """The rotation (..., 3, 3) closest to each linear map (..., 3, 3)."""
+    u, _, vt = np.linalg.svd(maps)
+    u[..., 2] *= np.sign(np.linalg.det(u @ vt))[..., None]
+    return u @ vt
 
 
 def solve(matrix, right: np.ndarray) -> np.ndarray:

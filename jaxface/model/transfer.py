@@ -1,8 +1,10 @@
 """Expressions carried from one model's mesh onto another's: one's identity merged with the other's expression.
 
-The identity model's skin is drawn onto the expression model's by non-rigid ICP (``jaxface.model.nonrigid``). What an
-expression does at the point where a vertex then lies is what it does to the vertex, less the similarity and the local
-stretch between the two faces. Vertices without a counterpart follow their neighbours, ever less with distance.
+The identity model's skin is drawn onto the expression model's by non-rigid ICP (``jaxface.model.nonrigid``). Its
+triangles then deform as the other skin does where they lie: Sumner and Popović 2004, "Deformation Transfer for Triangle
+Meshes", with the Poisson equation of Botsch et al. 2006, "Deformation Transfer for Detail-Preserving Surface Editing".
+Gradients alone would let the face drift, so that over larger distances displacements decide. What has no counterpart
+follows its neighbours, ever less with distance.
 
 Eyeballs, teeth and tongue are parts of their own. Each moves rigidly, as the nearest of the expression model's parts
 does; without one near, it stays.
@@ -15,16 +17,20 @@ import numpy as np
 from scipy import sparse
 
 from jaxface.model.morphable import MorphableModel
-from jaxface.model.registration import Shape, carried, matching_part, register, shape_of
-from jaxface.model.surfaces import Surface, laplacian, solve
+from jaxface.model.registration import Registration, Shape, carried, matching_part, register, shape_of
+from jaxface.model.surfaces import Surface, gradient, laplacian, rotations, solve
 
 _SURE_MM = 3.0
 """How far from the surface a vertex may end and still have a counterpart: its weight is a bell of this width."""
-_HOLD = 3.0
-"""How much a sure counterpart counts beside smoothness: at 100 the ICT expressions on their own re-meshed head are as
-exact, but eyelids of another shape fold."""
+_HOLD_MM = 5.0
+"""Over what distance displacements decide, within it their gradients: at 2 mm the ICT expressions on their own
+re-meshed head are more exact, but eyelids of another shape fold."""
 _FADE_MM = 20.0
 """Over what distance the displacements of vertices without a counterpart fade."""
+_ANCHOR = 3.0
+"""How much an anchor's displacement counts beside the gradients around it: closes eyelids whose skin covers the eye."""
+_BOUNDED = 1e-3
+"""How much of the Laplacian with bounded weights is added, for vertices that have but thin triangles."""
 
 
 def merge(identity_model: MorphableModel, expression_model: MorphableModel) -> MorphableModel:
@@ -49,11 +55,8 @@ def merge(identity_model: MorphableModel, expression_model: MorphableModel) -> M
 def carry(to: Shape, source: Shape, moves: np.ndarray) -> np.ndarray:
     """Displacements (V_source, 3, N) mm of one shape's vertices as displacements (V_to, 3, N) of the other's."""
     registration = register(to, source)
-    found, surface = registration.found, registration.surface
-    sure = np.exp(-np.square(found.distance / _SURE_MM)) * np.clip(found.cosine, 0, 1) * ~found.on_rim
-    there = found.interpolate(moves[registration.target_skin], registration.target.triangles)
     out = np.zeros((len(to.vertices), *moves.shape[1:]))
-    out[registration.skin] = _extend(surface, sure, np.einsum("nij,njk->nik", np.linalg.inv(registration.maps), there))
+    out[registration.skin] = _skin(registration, to, source, moves[registration.target_skin])
     for part in to.other_parts:
         inside = to.of(part)[0]
         out[inside] = _rigid(carried(registration, to.vertices[inside]), source, moves)
@@ -61,12 +64,31 @@ def carry(to: Shape, source: Shape, moves: np.ndarray) -> np.ndarray:
     return np.einsum("ji,njk->nik", placed.rotation, out) / placed.scale
 
 
-def _extend(surface: Surface, sure: np.ndarray, moves: np.ndarray) -> np.ndarray:
-    """Displacements (n, 3, N) that keep to those given as far as they are sure (n,) in 0..1, and are elsewhere smooth:
-    harmonic on the mesh, with a pull to zero that fades them over ``_FADE_MM``."""
-    hold = _HOLD * sure
-    matrix = laplacian(surface.vertices, surface.triangles) + sparse.diags_array(hold + surface.area / _FADE_MM**2)
-    return solve(matrix, hold[:, None] * moves.reshape(len(moves), -1)).reshape(moves.shape)
+def _skin(registration: Registration, to: Shape, source: Shape, moves: np.ndarray) -> np.ndarray:
+    """Displacements (n, 3, N) of the skin, in the target's frame, from those (m, 3, N) of the target's skin."""
+    found, corners = registration.found, registration.surface.triangles
+    face = Surface(registration.placed(to.vertices[registration.skin]), corners)
+    goal = Surface(source.vertices[registration.target_skin], registration.target.triangles)
+    anchors, goal_anchors = to.anchors[:, registration.skin], source.anchors[:, registration.target_skin]
+    back = rotations(registration.maps).swapaxes(1, 2)
+    anchors_back = rotations(np.einsum("lv,vij->lji", anchors.toarray(), registration.maps))
+    sure = np.exp(-np.square(found.distance / _SURE_MM)) * np.clip(found.cosine, 0, 1) * ~found.on_rim
+    hold, fade = face.area * sure / _HOLD_MM**2, face.area * (1 - sure) / _FADE_MM**2
+    known = sure[corners].min(axis=1)[:, None, None]
+    gradient_there, gradient_here = gradient(goal), gradient(face)
+    divergence = gradient_here.T * np.repeat(face.triangle_area, 3)
+
+    def right_side(move):
+        rate = back @ (gradient_there @ move).reshape(-1, 3, 3)[found.triangle] @ back.swapaxes(1, 2)
+        place = (back @ found.interpolate(move, goal.triangles)[..., None])[..., 0]
+        anchored = (anchors_back @ (goal_anchors @ move)[..., None])[..., 0]
+        rates = (known * rate[corners].mean(axis=1)).reshape(-1, 3)
+        return divergence @ rates + hold[:, None] * place + _ANCHOR * anchors.T @ anchored
+
+    right = np.stack([right_side(moves[..., k]) for k in range(moves.shape[-1])], axis=-1)
+    matrix = divergence @ gradient_here + _BOUNDED * laplacian(face.vertices, corners)
+    matrix = matrix + sparse.diags_array(hold + fade) + _ANCHOR * anchors.T @ anchors
+    return solve(matrix, right.reshape(len(right), -1)).reshape(right.shape)
 
 
 def _rigid(points: np.ndarray, source: Shape, moves: np.ndarray) -> np.ndarray:
