@@ -5,9 +5,12 @@ from importlib.resources import files
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from jaxface import camera
 from jaxface.model.correspondences import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
+from jaxface.rendering.components import draw_people, extreme
 from jaxface.rendering.rasterizer import rasterize
 from jaxface.types import POINTS
 
@@ -117,6 +120,106 @@ def test_random_faces_are_as_varied_as_people(model, arrays):
         assert distance.std() == pytest.approx(human_deviation, rel=0.25), (first, second)
     spread = np.sqrt(((faces - mean) ** 2).sum(axis=-1).mean())
     assert spread == pytest.approx(HUMAN_SPREAD, rel=0.25)
+
+
+@pytest.fixture(scope="module")
+def crowd(model, arrays):
+    """Random faces (50, V, 3): "people"; the same "extreme", 3σ from the mean in one trait; and with all coefficients
+    "tripled", farther out than anyone is, which magnifies what is wrong with the components."""
+    rng = np.random.default_rng(1)
+    people = rng.normal(size=(50, 100))
+    coefficients = {
+        "people": people,
+        "extreme": np.array([extreme(model, person, rng) for person in people]),
+        "tripled": 3 * people,
+    }
+    face = lambda c: arrays["mean"] + np.moveaxis(arrays["identity"] @ c.T, -1, 0)
+    return {name: face(c) for name, c in coefficients.items()}
+
+
+@pytest.fixture(scope="module")
+def parts(arrays):
+    """(F,) which "eyeballs", or "teeth" and tongue, each triangle belongs to: the pieces that do not hang together."""
+    edges = np.concatenate([arrays["triangles"][:, :2], arrays["triangles"][:, 1:]])
+    _, piece = connected_components(coo_array((np.ones(len(edges)), edges.T), shape=[len(arrays["mean"])] * 2))
+    middle = np.array([abs(arrays["mean"][piece == number].mean(axis=0)[0]) for number in range(piece.max() + 1)])
+    head = np.bincount(piece).argmax()
+    eyes = [np.nonzero(piece == number)[0] for number in np.nonzero(middle > 20)[0]]
+    teeth = (piece != head) & (middle[piece] < 20)
+    assert len(eyes) == 2 and teeth.any()
+    return {"eyeballs": eyes, "teeth": teeth[arrays["triangles"][:, 0]]}
+
+
+def test_a_trait_of_an_extreme_person_is_three_deviations_from_the_mean(model):
+    person = np.random.default_rng(5).normal(size=100)
+    moved = extreme(model, person, np.random.default_rng(6)) - person
+    trait = moved / np.linalg.norm(moved)
+    assert abs((person + moved) @ trait) == pytest.approx(3.0)
+
+
+def folds(arrays, faces):
+    """The part of the mesh's triangles that look the other way than on the mean."""
+    normal = lambda v: np.cross(
+        v[..., arrays["triangles"][:, 1], :] - v[..., arrays["triangles"][:, 0], :],
+        v[..., arrays["triangles"][:, 2], :] - v[..., arrays["triangles"][:, 0], :],
+    )
+    return ((normal(faces) * normal(arrays["mean"])).sum(axis=-1) < 0).mean()
+
+
+def test_identity_folds_no_skin(arrays, crowd):
+    assert folds(arrays, crowd["people"]) == folds(arrays, crowd["extreme"]) == 0.0
+    assert folds(arrays, crowd["tripled"]) < 0.005
+
+
+def test_identity_does_not_open_the_mouth(model, arrays, crowd):
+    """A point of the lower lip and the nearest of the upper stay where they are to each other."""
+    mean, ibug = arrays["mean"], landmarks(model, "ibug68", arrays["mean"])
+    drop = -arrays["expression"][:, 1, model.expression_names.index("jawOpen")]
+    lips = np.nonzero(np.linalg.norm(mean - ibug[60:68].mean(axis=0), axis=1) < 30)[0]
+    lower, upper = lips[drop[lips] > 0.4 * drop.max()], lips[drop[lips] < 0.1 * drop.max()]
+    distance = np.linalg.norm(mean[lower, None] - mean[upper], axis=-1)
+    touching = distance.min(axis=1) < 2.0
+    lower, upper = lower[touching], upper[distance.argmin(axis=1)[touching]]
+    assert len(lower) > 15
+    for name, most, farthest in (("people", 0.3, 1.0), ("tripled", 0.8, 3.0)):
+        apart = crowd[name][:, upper] - crowd[name][:, lower] - (mean[upper] - mean[lower])
+        moved = np.linalg.norm(apart, axis=-1)
+        assert np.sqrt((moved**2).mean()) < most and moved.max() < farthest, name
+
+
+def test_identity_keeps_the_eyes_open(model, crowd):
+    ibug = landmarks(model, "ibug68", np.concatenate([crowd["people"], crowd["extreme"]]))
+    assert (ibug[:, [37, 38, 43, 44], 1] - ibug[:, [41, 40, 47, 46], 1]).min() > 3.0
+
+
+def test_eyeballs_stay_behind_their_lids(arrays, crowd, parts):
+    """Skin within 4 mm of an eyeball keeps its distance from the nearest point of it, and its side."""
+    mean, skin = arrays["mean"], np.setdiff1d(np.arange(len(arrays["mean"])), np.concatenate(parts["eyeballs"]))
+    for eyeball in parts["eyeballs"]:
+        distance = np.linalg.norm(mean[skin, None] - mean[eyeball], axis=-1)
+        lid, nearest = skin[distance.min(axis=1) < 4], eyeball[distance.argmin(axis=1)[distance.min(axis=1) < 4]]
+        assert len(lid) > 50
+        own = mean[lid] - mean[nearest]
+        along = ((crowd["tripled"][:, lid] - crowd["tripled"][:, nearest]) * own).sum(axis=-1) / (own**2).sum(axis=-1)
+        assert (along > 0.2).mean() > 0.99 and abs(along.mean() - 1) < 0.05
+
+
+@pytest.mark.parametrize("yaw", [-45.0, 0.0, 90.0])
+def test_teeth_stay_behind_the_lips(arrays, crowd, parts, yaw):
+    """But for slivers in the corners of the mouth: a pixel is a square millimetre."""
+    rotation = np.asarray(camera.rotation_from_euler(jnp.array([0.0, yaw, 0.0])))
+    for face in np.concatenate([crowd["extreme"][:10], crowd["tripled"][:10]]):
+        drawn = rasterize(face @ rotation.T + [150.0, 150.0, 0.0], arrays["triangles"], 300, 300)
+        assert parts["teeth"][drawn.triangle[drawn.covered]].sum() <= 6
+
+
+def test_draw_people(model):
+    picture = draw_people(model)
+    assert picture.shape == (4 * 320, 6 * 260, 3) and picture.dtype == np.uint8
+    cells = picture.reshape(4, 320, 6, 260, 3).swapaxes(1, 2).reshape(24, -1)
+    drawn = (cells < 255).mean(axis=1)
+    assert (drawn > 0.2).all() and (drawn < 0.8).all()
+    assert len({cell.tobytes() for cell in cells}) == 24
 
 
 @pytest.mark.parametrize(("scheme", "mirror"), [("ibug68", IBUG68_MIRROR), ("mediapipe478", MEDIAPIPE478_MIRROR)])

@@ -1,8 +1,9 @@
 """Who the faces are: MakeHuman's sliders, set so that a random person's face has human distances, and their PCA.
 
-A person is the base mesh, a mix of sex, age, ethnicity, weight and muscle, and 170 sliders for details and
-asymmetry. How far each slider goes, on average and from person to person, is solved for: the mean of a distance is
-linear in the sliders' means, and its variance is linear in their variances.
+A person is the average adult, a mix of sex, age, ethnicity, weight and muscle, 170 sliders for details and asymmetry,
+and a hundred bumps for what no slider says; all but the average made smooth (``SmoothField``). How far each slider
+goes, on average and from person to person, is solved for: the mean of a distance is linear in the sliders' means, and
+its variance is linear in their variances.
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +13,8 @@ import numpy as np
 from scipy.linalg import eigh
 from scipy.optimize import lsq_linear
 
-from jaxface.assets._makehuman import TARGETS, MakeHuman
+from jaxface.assets._field import SmoothField
+from jaxface.assets._makehuman import EXPRESSIONS, TARGETS, MakeHuman
 
 DISTANCES = {
     "jaw width": (1, 17, 147.2, 7.2),
@@ -28,6 +30,8 @@ DISTANCES = {
 LANDMARK_SPREAD = 4.4
 """Root mean square distance (mm) of a person's landmark from the mean person's, among the same faces."""
 
+PARTED = 0.05
+"""How much of jawOpen the average of MakeHuman's adults has: their lips do not meet."""
 PEOPLE = 3000
 COMPONENTS = 100
 FOLDERS = ("nose", "mouth", "eyes", "head", "chin", "cheek", "forehead", "ears", "eyebrows", "neck", "asym")
@@ -63,8 +67,8 @@ class Sliders:
         return np.tensordot(positive, self.up, 1) + np.tensordot(negative, self.down, 1)
 
 
-def read_sliders(source: MakeHuman) -> Sliders:
-    """MakeHuman's detail sliders, the two sides of the face together and, more weakly, against each other."""
+def read_sliders(source: MakeHuman, smooth: SmoothField) -> Sliders:
+    """MakeHuman's detail sliders, the two sides of the face together and, more weakly, against each other; bumps."""
     up, down = [], []
     for folder in FOLDERS:
         path = f"{TARGETS}{folder}/"
@@ -81,18 +85,19 @@ def read_sliders(source: MakeHuman) -> Sliders:
             else:
                 up.append(target)
                 down.append(opposite)
-    up, down = np.array(up), np.array(down)
-    up, down = [np.append(moved, size[None], axis=0) for moved, size in zip((up, down), _size(source), strict=True)]
+    size = _size(source)
+    up, down = smooth(np.array([*up, size])), smooth(np.array([*down, -size]))
     slope = (up - down) / 2
     odd = np.linalg.norm(slope - source.head.mirrored(slope), axis=(1, 2)) > np.linalg.norm(slope, axis=(1, 2))
     farthest = np.linalg.norm(np.concatenate([up, down], axis=1), axis=-1).max(axis=1)
-    return Sliders(up, down, np.minimum(FULL, np.where(odd, ASYMMETRY, DETAIL) / farthest))
+    reach = np.minimum(FULL, np.where(odd, ASYMMETRY, DETAIL) / farthest)
+    bumps = smooth.bumps()
+    return Sliders(np.append(up, bumps, 0), np.append(down, -bumps, 0), np.append(reach, np.ones(len(bumps))))
 
 
-def _size(source: MakeHuman) -> tuple[np.ndarray, np.ndarray]:
-    """The head as a whole, a tenth larger and a tenth smaller."""
-    larger = 0.1 * (source.head.vertices - source.head.vertices.mean(axis=0))
-    return larger, -larger
+def _size(source: MakeHuman) -> np.ndarray:
+    """The head as a whole, a tenth larger."""
+    return 0.1 * (source.head.vertices - source.head.vertices.mean(axis=0))
 
 
 def sample_kinds(source: MakeHuman, rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -118,8 +123,9 @@ def sample_kinds(source: MakeHuman, rng: np.random.Generator, count: int) -> tup
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """Random people: ``base`` (V, 3) mm plus ``kinds`` (n, K) of ``kind_targets``, plus sliders at ``noise`` (n, S)
-    times ``spread`` (S,) around ``centre`` (S,). On the whole head, or on landmarks alone (V = 68)."""
+    """Random people: ``base`` (V, 3) mm, the average adult, plus ``kinds`` (n, K), of mean 0, of ``kind_targets``, plus
+    sliders at ``noise`` (n, S) times ``spread`` (S,) around ``centre`` (S,). On the whole head, or on landmarks alone
+    (V = 68)."""
 
     base: np.ndarray
     kinds: np.ndarray
@@ -131,11 +137,13 @@ class Population:
 
     @classmethod
     def draw(cls, source: MakeHuman, rng: np.random.Generator) -> "Population":
-        sliders = read_sliders(source)
+        kinds, targets = sample_kinds(source, rng, PEOPLE)
+        base = source.head.vertices + np.tensordot(kinds.mean(axis=0), targets, 1)
+        base = base - PARTED * source.target(EXPRESSIONS + "jawOpen")
+        smooth = SmoothField(source.head, base)
+        sliders = read_sliders(source, smooth)
         noise = rng.normal(size=(PEOPLE, len(sliders.reach)))
-        return cls(
-            source.head.vertices, *sample_kinds(source, rng, PEOPLE), sliders, noise, 0 * sliders.reach, sliders.reach
-        )
+        return cls(base, kinds - kinds.mean(axis=0), smooth(targets), sliders, noise, 0 * sliders.reach, sliders.reach)
 
     def faces(self) -> np.ndarray:
         """(n, V, 3) mm."""

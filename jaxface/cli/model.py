@@ -19,12 +19,16 @@ def info(
     picture: Annotated[
         Path | None, typer.Option("--picture", "-p", help="Draw the first five components at ±2σ into this PNG.")
     ] = None,
+    people: Annotated[
+        Path | None, typer.Option("--people", help="Draw six random people, at 1σ and at 3σ, into this PNG.")
+    ] = None,
 ) -> None:
     """Say what a face model is."""
     from jaxface.model.describe import describe
 
-    if picture:
-        require_writable(picture.parent, "--picture")
+    for file, option in (picture, "--picture"), (people, "--people"):
+        if file:
+            require_writable(file.parent, option)
     model = face_model(source, "SOURCE")
     said = describe(model)
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -40,8 +44,12 @@ def info(
     table.add_row("landmarks", ", ".join(said["landmarks"]) or "none")
     table.add_row("texture atlas", "yes" if said["atlas"] else "no")
     console().print(table)
-    if picture:
-        _draw(model, picture)
+    if picture or people:
+        from jaxface.rendering.components import draw_components, draw_people
+
+        for file, draw in (picture, draw_components), (people, draw_people):
+            if file:
+                _write(draw(model), file)
 
 
 @app.command()
@@ -90,9 +98,9 @@ def merge(
     console().print(f"written to {printable(str(written))}", soft_wrap=True)
 
 
-def _draw(model, picture: Path) -> None:
+def _write(drawn, picture: Path) -> None:
     from jaxface.export.files import atomic_write, png
-    from jaxface.rendering.components import draw_components
 
-    atomic_write(picture, png(draw_components(model)))
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(picture, png(drawn))
     console().print(f"drawn in {printable(str(picture))}", soft_wrap=True)
