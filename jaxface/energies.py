@@ -6,6 +6,8 @@ and t' (Eq. 6), only ever subtract means, so both data terms are sums over centr
     λ2d |l̃_xy - L̃2d|² + λ3d |l̃ - L̃3d|²  =  (l̃ - L̄)ᵀ D (l̃ - L̄) + λ2d λ3d / (λ2d + λ3d) |L̃2d - L̃3d_xy|²
 
 with D = diag(λ2d + λ3d, λ2d + λ3d, λ3d) and L̄ the λ-weighted mean of the two detections: one anisotropic 3D problem.
+
+Points stand as rows of coordinates here and in the solvers, (3, L) or (2, L): arithmetic then runs along the landmarks.
 """
 
 import jax.numpy as jnp
@@ -16,37 +18,42 @@ from jaxface.camera import HIGHEST
 from jaxface.pytree import pytree
 
 
-def mean_point(points: Float[Array, "L *k"], weight: Float[Array, "L"] | None) -> Float[Array, "*k"]:
+def mean_point(points: Float[Array, "*k L"], weight: Float[Array, "L"] | None) -> Float[Array, "*k"]:
     """The weighted mean of points, or of anything else that each landmark has."""
-    if weight is None:
-        return points.mean(axis=0)
-    return jnp.tensordot(weight / weight.sum(), points, axes=1, precision=HIGHEST)
+    share = jnp.full(points.shape[-1], 1 / points.shape[-1], points.dtype) if weight is None else weight / weight.sum()
+    return jnp.matmul(points, share, precision=HIGHEST)
 
 
-def centred(points: Float[Array, "L *k"], weight: Float[Array, "L"] | None) -> Float[Array, "L *k"]:
+def centred(points: Float[Array, "*k L"], weight: Float[Array, "L"] | None) -> Float[Array, "*k L"]:
     """Points less their weighted mean."""
-    return points - mean_point(points, weight)
+    return points - mean_point(points, weight)[..., None]
 
 
-def energy_2d(projected: Float[Array, "L 3"], xy: Float[Array, "L 2"], weight: Float[Array, "L"] | None):
+def recentred(points: Float[Array, "*k L"], weight: Float[Array, "L"] | None) -> Float[Array, "*k L"]:
+    """Points of mean 0 less their weighted mean, which is 0 already where all weigh alike."""
+    return points if weight is None else centred(points, weight)
+
+
+def energy_2d(projected: Float[Array, "3 L"], xy: Float[Array, "2 L"], weight: Float[Array, "L"] | None):
     """E2d of Eq. 5, minimised over the image translation t."""
-    return _sum_of_squares(centred(projected[:, :2] - xy, weight), weight)
+    return _sum_of_squares(centred(projected[:2] - xy, weight), weight)
 
 
-def energy_3d(projected: Float[Array, "L 3"], xyz: Float[Array, "L 3"], weight: Float[Array, "L"] | None):
+def energy_3d(projected: Float[Array, "3 L"], xyz: Float[Array, "3 L"], weight: Float[Array, "L"] | None):
     """E3d of Eq. 6, minimised over t'."""
     return _sum_of_squares(centred(projected - xyz, weight), weight)
 
 
-def _sum_of_squares(residual: Float[Array, "L k"], weight: Float[Array, "L"] | None):
-    squares = jnp.sum(residual**2, axis=-1)
-    return jnp.sum(squares if weight is None else weight * squares)
+def _sum_of_squares(residual: Float[Array, "k L"], weight: Float[Array, "L"] | None):
+    heavy = residual if weight is None else weight * residual
+    return jnp.vdot(heavy, residual, precision=HIGHEST)
 
 
-def energy(projected, xy, xyz, weight, weight_2d, weight_3d, coefficients, prior: Float[Array, "N"]):
-    """E_fit of Eq. 4: both data terms and the priors of Eqs 10-12, ``prior`` holding λα or λβ for each coefficient."""
+def energy(projected, xy, xyz, weight, weight_2d, weight_3d, coefficients, prior: Float[Array, ""]):
+    """E_fit of Eq. 4: both data terms and the priors of Eqs 10-12, ``prior`` being λα in the coordinates of
+    ``jaxface.fitting.coordinates``."""
     data = weight_2d * energy_2d(projected, xy, weight) + weight_3d * energy_3d(projected, xyz, weight)
-    return data + (weight_2d + weight_3d) * jnp.sum(prior * coefficients**2)
+    return data + (weight_2d + weight_3d) * prior * jnp.vdot(coefficients, coefficients, precision=HIGHEST)
 
 
 @pytree
@@ -56,56 +63,64 @@ class Target:
     ``weight`` is each landmark's own, ``None`` for all ones.
     """
 
-    points: Float[Array, "L 3"]
+    points: Float[Array, "3 L"]
     axes: Float[Array, "3"]
     weight: Float[Array, "L"] | None
 
 
-def merge(xy, xyz, weight, weight_2d, weight_3d) -> Target:
-    """The two detections of a face as one target (see the top of this file)."""
+def merge(xy: Float[Array, "2 L"], xyz: Float[Array, "3 L"], weight, weight_2d, weight_3d) -> Target:
+    """The two centred detections of a face as one target (see the top of this file)."""
     both = weight_2d + weight_3d
-    flat = (weight_2d * centred(xy, weight) + weight_3d * centred(xyz[:, :2], weight)) / both
-    depth = centred(xyz[:, 2:], weight)
-    return Target(jnp.concatenate([flat, depth], axis=-1), jnp.stack([both, both, weight_3d]), weight)
+    share_2d = jnp.stack([weight_2d, weight_2d, jnp.zeros_like(both)]) / both
+    seen = jnp.concatenate([xy, xyz[2:]])
+    return Target(xyz + share_2d[:, None] * (seen - xyz), jnp.stack([both, both, weight_3d]), weight)
+
+
+def turned(matrix: Float[Array, "3 3"], points: Float[Array, "3 L"]) -> Float[Array, "3 L"]:
+    """``matrix @ points``, written out: a product with so few rows is slow as one."""
+    return jnp.sum(matrix[:, :, None] * points, axis=1)
 
 
 def pose_at(tangent: Float[Array, "4"], scale: Float[Array, ""], rotation: Float[Array, "3 3"]):
-    """The scale and rotation that a step (three of rotation, one of log scale) away from a pose leads to."""
+    """The scale and rotation that a step leads to: a turn of the camera frame (three) and a change of log scale."""
     turn = jaxlie.SO3.exp(tangent[:3]).as_matrix()
-    return scale * jnp.exp(tangent[3]), jnp.matmul(rotation, turn, precision=HIGHEST)
+    return scale * jnp.exp(tangent[3]), jnp.matmul(turn, rotation, precision=HIGHEST)
 
 
-def pose_displacement(tangent, scale, rotation, points: Float[Array, "n 3"], target: Float[Array, "n 3"]):
-    """How far centred model points, in the pose that a step from a start leads to, are from their targets: (n, 3)."""
+def pose_displacement(tangent, scale, rotation, points: Float[Array, "3 L"], target: Float[Array, "3 L"]):
+    """How far centred model points, in the pose that a step from a start leads to, are from their targets: (3, L)."""
     scale, rotation = pose_at(tangent, scale, rotation)
-    return scale * jnp.matmul(points, rotation.T, precision=HIGHEST) - target
+    return scale * turned(rotation, points) - target
 
 
 @pytree
 class ShapeProblem:
-    """Eq. 4 in the coefficients c = (α, β) at a fixed pose: ridge regression.
+    """Eq. 4 in the coefficients at a fixed pose, seen from a start: ridge regression.
 
-    ``mean`` and ``basis`` are the centred model at its landmarks; ``gram`` its Gram matrices (``LandmarkModel``);
-    ``prior`` (λ2d + λ3d) times λα or λβ for each coefficient.
+    ``coefficients`` are the start and ``points`` the centred landmarks there; ``basis`` is how the landmarks move with
+    each coefficient (centred too where all landmarks weigh alike), all x, all y, all z in one matrix, and ``gram`` its
+    Gram matrices; ``prior`` is λα, one for all, as the coefficients are those of ``jaxface.fitting.coordinates``.
     """
 
-    mean: Float[Array, "L 3"]
-    basis: Float[Array, "L 3 N"]
+    coefficients: Float[Array, "N"]
+    points: Float[Array, "3 L"]
+    basis: Float[Array, "3*L N"]
     gram: Float[Array, "3 3 N N"]
     scale: Float[Array, ""]
     rotation: Float[Array, "3 3"]
     target: Target
-    prior: Float[Array, "N"]
+    prior: Float[Array, ""]
 
 
-def shape_displacement(coefficients: Float[Array, "N"], problem: ShapeProblem) -> Float[Array, "L 3"]:
+def shape_displacement(coefficients: Float[Array, "N"], problem: ShapeProblem) -> Float[Array, "3 L"]:
     """How far the landmarks of these coefficients are from their targets, at the problem's pose."""
-    points = problem.mean + jnp.einsum("lcn,n->lc", problem.basis, coefficients, precision=HIGHEST)
-    return problem.scale * jnp.matmul(points, problem.rotation.T, precision=HIGHEST) - problem.target.points
+    moved = jnp.matmul(problem.basis, coefficients - problem.coefficients, precision=HIGHEST)
+    points = problem.points + recentred(moved.reshape(problem.points.shape), problem.target.weight)
+    return problem.scale * turned(problem.rotation, points) - problem.target.points
 
 
-def whitened(displacement: Float[Array, "n 3"], target: Target) -> Float[Array, "3*n"]:
+def whitened(displacement: Float[Array, "3 L"], target: Target) -> Float[Array, "3*L"]:
     """Displacements as residuals, whose plain sum of squares is the data part of Eq. 4."""
-    square = target.axes if target.weight is None else target.axes * target.weight[:, None]
+    square = target.axes[:, None] if target.weight is None else target.axes[:, None] * target.weight
     positive = square > 0  # the root's slope at 0 is infinite: a weight of 0 takes no part
     return (displacement * jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0)).ravel()

@@ -11,7 +11,7 @@ import jaxface
 from jaxface import FitOptions, Landmarks, Status
 
 # Alternation is slow along what pose and shape share, such as size.
-LOOSE = dict(identity_prior=1e-6, expression_prior=1e-6, iterations=400)
+LOOSE = dict(identity_prior=1e-6, expression_prior=1e-6, iterations=600)
 VARIANTS = ["2d", "2d+3d", "2d+3d+w", "2d+3d+p+w"]
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxface.model.morphable import gram
+from jaxface.fitting.coordinates import gram
 
 RNG = np.random.default_rng(0)
 ALPHA, BETA = RNG.normal(size=8), RNG.uniform(0, 1, 6)
@@ -50,7 +50,9 @@ def test_gram_matrices_are_sums_over_centred_landmarks(weight):
     w = np.ones(30) if weight is None else weight
     centred = basis - np.average(basis, axis=0, weights=w)
     expected = sum(wi * np.einsum("an,bm->abnm", b, b) for wi, b in zip(w, centred, strict=True))
-    ours = gram(jnp.asarray(basis, jnp.float32), None if weight is None else jnp.asarray(w, jnp.float32))
+    ours = gram(
+        jnp.asarray(np.moveaxis(basis, 1, 0), jnp.float32), None if weight is None else jnp.asarray(w, jnp.float32)
+    )
     np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 

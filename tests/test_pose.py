@@ -1,7 +1,5 @@
 """The pose of a mean face: closed form, coarse, refined; and which jaw points a pose hides."""
 
-from dataclasses import replace
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -33,7 +31,7 @@ def mean_face(at_landmarks, yaw):
 @pytest.mark.parametrize("yaw", YAWS)
 def test_the_affine_camera_of_exact_points_is_their_pose(at_landmarks, yaw):
     landmarks, rotation = mean_face(at_landmarks, yaw)
-    scale, found = affine_pose(at_landmarks.mean, landmarks.xy, jnp.ones(68))
+    scale, found = affine_pose(at_landmarks.mean.T, landmarks.xy.T, jnp.ones(68))
     np.testing.assert_allclose(found, rotation, atol=1e-3)
     np.testing.assert_allclose(scale, 1.0, rtol=1e-3)
 
@@ -44,10 +42,10 @@ def test_coarse_pose_is_not_misled_by_the_far_silhouette(at_landmarks, solve_pos
     landmarks, rotation = mean_face(at_landmarks, yaw)
     far = visibility.silhouettes("ibug68")[1 if yaw > 0 else 0]
     slid = jnp.where(far[:, None], landmarks.xy + jnp.array([20.0 * np.sign(yaw), 0.0]), landmarks.xy)
-    given = replace(landmarks, xy=slid)
-    _, coarse = coarse_pose(at_landmarks, given, jnp.ones(68), solve_pose)
+    masks = visibility.silhouettes("ibug68")
+    _, coarse = coarse_pose(at_landmarks.mean.T, slid.T, jnp.ones(68), masks, solve_pose)
     error = lambda found: abs(float(camera.euler_deg(found)[1]) - yaw)
-    plain = initial_pose(at_landmarks, given, "2d", solve_pose)[1]
+    plain = initial_pose(at_landmarks, slid.T, landmarks.xyz.T, None, "2d", solve_pose)[1]
     assert error(coarse) < 1.0
     assert error(plain) > 3.0
 
@@ -60,8 +58,8 @@ def test_refined_2d_points_are_the_3d_ones_where_the_face_hides_them(at_landmark
     )
     assert far.sum() >= 7
     slid = jnp.where(far[:, None], landmarks.xy + 7.0, landmarks.xy)
-    elsewhere = replace(landmarks, xy=slid, xyz=landmarks.xyz + jnp.array([100.0, -50.0, 3.0]))
-    refined = visible_xy(at_landmarks, elsewhere, jnp.ones(68), rotation)
+    elsewhere = landmarks.xyz + jnp.array([100.0, -50.0, 3.0])
+    refined = visible_xy(slid.T, elsewhere.T, jnp.ones(68), jnp.asarray(far)).T
     np.testing.assert_allclose(refined[far], landmarks.xy[far], atol=1e-3)
     np.testing.assert_array_equal(refined[~far], slid[~far])
 

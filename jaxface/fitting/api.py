@@ -9,12 +9,16 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxface.camera import project
+from jaxface.fitting.coordinates import Coordinates, coordinates
 from jaxface.fitting.loop import fit_one
 from jaxface.fitting.options import FitOptions
 from jaxface.model.morphable import LandmarkModel, MorphableModel
 from jaxface.types import POINTS, FitResult, Landmarks
 
 _AT_LANDMARKS: WeakKeyDictionary = WeakKeyDictionary()
+
+CPU_FACES = 1024
+"""A CPU fits a batch that divides by this in parts of so many, which stay in its cache."""
 
 
 def fit(model: MorphableModel, landmarks: Landmarks, options: FitOptions = FitOptions()) -> FitResult:
@@ -36,7 +40,7 @@ def fit(model: MorphableModel, landmarks: Landmarks, options: FitOptions = FitOp
     """
     _check(model, landmarks, options, batch=False)
     landmarks = _floating(landmarks)
-    return _fit(_at_landmarks(model, landmarks), landmarks, options)
+    return _fit(*_at_landmarks(model, landmarks, options), landmarks, options)
 
 
 def fit_batch(model: MorphableModel, landmarks: Landmarks, options: FitOptions = FitOptions()) -> FitResult:
@@ -47,7 +51,7 @@ def fit_batch(model: MorphableModel, landmarks: Landmarks, options: FitOptions =
     """
     _check(model, landmarks, options, batch=True)
     landmarks = _floating(landmarks)
-    return _fit_batch(_at_landmarks(model, landmarks), landmarks, options)
+    return _fit_batch(*_at_landmarks(model, landmarks, options), landmarks, options)
 
 
 def vertices(model: MorphableModel, result: FitResult, camera: bool = False) -> Float[Array, "*b V 3"]:
@@ -58,32 +62,39 @@ def vertices(model: MorphableModel, result: FitResult, camera: bool = False) -> 
 
 
 @partial(jax.jit, static_argnames="options")
-def _fit(model: LandmarkModel, landmarks: Landmarks, options: FitOptions) -> FitResult:
-    return fit_one(model, landmarks, options)
+def _fit(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, options: FitOptions) -> FitResult:
+    return fit_one(model, axes, landmarks, options)
 
 
 @partial(jax.jit, static_argnames="options")
-def _fit_batch(model: LandmarkModel, landmarks: Landmarks, options: FitOptions) -> FitResult:
-    def many(model, landmarks):
-        return jax.vmap(lambda face: fit_one(model, face, options))(landmarks)
-
+def _fit_batch(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, options: FitOptions) -> FitResult:
     devices = jax.local_devices()
+
+    def many(model, axes, landmarks):
+        one = lambda face: fit_one(model, axes, face, options)
+        count = landmarks.xy.shape[0]
+        if devices[0].platform != "cpu" or count % CPU_FACES:
+            return jax.vmap(one)(landmarks)
+        return jax.lax.map(one, landmarks, batch_size=CPU_FACES)
+
     if len(devices) == 1 or landmarks.xy.shape[0] % len(devices):
-        return many(model, landmarks)
+        return many(model, axes, landmarks)
     mesh = jax.sharding.Mesh(np.array(devices), "faces")
     every, faces = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("faces")
     # Each device runs its own loops to their end, which the check for values that vary over devices does not follow.
-    split = jax.shard_map(many, mesh=mesh, in_specs=(every, faces), out_specs=faces, check_vma=False)
-    return split(model, landmarks)
+    split = jax.shard_map(many, mesh=mesh, in_specs=(every, every, faces), out_specs=faces, check_vma=False)
+    return split(model, axes, landmarks)
 
 
-def _at_landmarks(model: MorphableModel, landmarks: Landmarks) -> LandmarkModel:
+def _at_landmarks(
+    model: MorphableModel, landmarks: Landmarks, options: FitOptions
+) -> tuple[LandmarkModel, Coordinates]:
     """The model at the landmarks in the fit's precision: kept with a concrete model, traced with a traced one."""
     dtype = jnp.result_type(model.mean.dtype, *(leaf.dtype for leaf in jax.tree.leaves(landmarks)))
+    key = landmarks.scheme, dtype, (options.identity_prior / options.expression_prior) ** 0.5
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(model)):
-        return _restricted(model, landmarks.scheme, dtype)
+        return _restricted(model, *key)
     kept = _AT_LANDMARKS.setdefault(model, {})
-    key = landmarks.scheme, dtype
     if key not in kept:
         with jax.ensure_compile_time_eval():
             kept[key] = _restricted(model, *key)
@@ -91,9 +102,10 @@ def _at_landmarks(model: MorphableModel, landmarks: Landmarks) -> LandmarkModel:
 
 
 @partial(jax.jit, static_argnames=("scheme", "dtype"))
-def _restricted(model: MorphableModel, scheme: str, dtype) -> LandmarkModel:
+def _restricted(model: MorphableModel, scheme: str, dtype, expression_unit):
     in_precision = lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
-    return jax.tree.map(in_precision, model).at_landmarks(scheme)
+    there = jax.tree.map(in_precision, model).at_landmarks(scheme)
+    return there, coordinates(there, expression_unit)
 
 
 def _floating(landmarks: Landmarks) -> Landmarks:

@@ -21,13 +21,21 @@ class Frame(NamedTuple):
     radius: Float[Array, ""]
 
 
-def to_unit(landmarks: Landmarks, stand_in: Float[Array, "L 3"]) -> tuple[Landmarks, Frame, Int[Array, ""]]:
-    """Landmarks with 2D mean 0 and root mean square radius 1, the frame that undoes this, and a status so far.
+class Unit(NamedTuple):
+    """Landmarks of 2D mean 0 and root mean square radius 1, as rows of coordinates."""
+
+    xy: Float[Array, "2 L"]
+    xyz: Float[Array, "3 L"]
+    weight: Float[Array, "L"] | None
+
+
+def to_unit(landmarks: Landmarks, stand_in: Float[Array, "3 L"]) -> tuple[Unit, Frame, Int[Array, ""]]:
+    """Landmarks in their unit frame, the frame that undoes this, and a status so far.
 
     The 3D points keep their place relative to the 2D ones. Where the status is not ``CONVERGED`` the landmarks are
     ``stand_in`` (unit points in the camera frame), so that nothing that follows meets a number that is not finite.
     """
-    xy, xyz, weight = landmarks.xy, landmarks.xyz, landmarks.weight
+    xy, xyz, weight = landmarks.xy.T, landmarks.xyz.T, landmarks.weight
     finite = jnp.all(jnp.isfinite(xy)) & jnp.all(jnp.isfinite(xyz))
     if weight is not None:
         finite &= jnp.all(jnp.isfinite(weight))
@@ -37,9 +45,9 @@ def to_unit(landmarks: Landmarks, stand_in: Float[Array, "L 3"]) -> tuple[Landma
     largest = jnp.where(finite & (largest > 0), largest, 1.0)
     small = xy / largest  # so that the squares of huge pixels stay finite
     centre = mean_point(small, weight)
-    spread = small - centre
-    weighted = spread if weight is None else spread * weight[:, None]
-    covariance = weighted.T @ spread / (xy.shape[0] if weight is None else weight.sum())
+    spread = small - centre[:, None]
+    heavy = spread if weight is None else spread * weight
+    covariance = heavy @ spread.T / (xy.shape[1] if weight is None else weight.sum())
     variance = jnp.trace(covariance)
     radius = jnp.sqrt(variance)
     flat = jnp.linalg.det(covariance) <= FLATNESS * variance**2
@@ -50,10 +58,9 @@ def to_unit(landmarks: Landmarks, stand_in: Float[Array, "L 3"]) -> tuple[Landma
     good = status == Status.CONVERGED
     pick = lambda value, otherwise: jnp.where(good, value, otherwise)
     frame = jax.lax.stop_gradient(Frame(pick(largest * centre, 0.0), pick(largest * radius, 1.0)))
-    unit = Landmarks(
-        xy=pick((xy - frame.centre) / frame.radius, stand_in[:, :2]),
-        xyz=pick((xyz - jnp.append(frame.centre, 0.0)) / frame.radius, stand_in),
+    unit = Unit(
+        xy=pick((xy - frame.centre[:, None]) / frame.radius, stand_in[:2]),
+        xyz=pick((xyz - jnp.append(frame.centre, 0.0)[:, None]) / frame.radius, stand_in),
         weight=None if weight is None else pick(weight, 1.0),
-        scheme=landmarks.scheme,
     )
     return unit, frame, status

@@ -8,65 +8,66 @@ from jaxtyping import Array, Float
 
 from jaxface import camera, energies, solvers
 from jaxface.camera import HIGHEST
+from jaxface.fitting.coordinates import Coordinates, gram
 from jaxface.fitting.frame import to_unit
 from jaxface.fitting.options import FitOptions
 from jaxface.fitting.pose import data_weights, initial_pose
-from jaxface.model.morphable import LandmarkModel, gram
+from jaxface.model.morphable import LandmarkModel
 from jaxface.types import FitResult, Landmarks, Pose, Status
 
 SETTLED_MM = 0.05
 """A fit has converged when its last round moves the landmarks by less than this, root mean square."""
 
 
-def fit_one(model: LandmarkModel, landmarks: Landmarks, options: FitOptions) -> FitResult:
+def fit_one(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, options: FitOptions) -> FitResult:
     """Fit one face. Pure: ``jit``, ``vmap`` and ``grad`` go through it; ``options`` is static.
 
     A face that cannot be fitted comes back as the mean face with a status that says why.
     """
     solver = solvers.solver(options.solver)
     unit, frame, status = to_unit(landmarks, _frontal(model.mean))
-    scale, rotation, xy = initial_pose(model, unit, options.variant, solver.solve_pose)
+    xy, xyz, weight = unit
+    first_scale, rotation, xy = initial_pose(model, xy, xyz, weight, options.variant, solver.solve_pose)
 
-    weight, size = unit.weight, model.basis.shape[-1]
-    first_scale = scale
-    prior = jnp.where(jnp.arange(size) < model.identity_size, options.identity_prior, options.expression_prior)
-    prior = prior.astype(xy.dtype) * first_scale**2  # mm² in the fit's units, at the scale of the mean face
-    mean, basis = energies.centred(model.mean, weight), energies.centred(model.basis, weight)
-    shape_gram = model.gram if weight is None else gram(model.basis, weight)
+    gram_of = axes.gram if weight is None else gram(axes.basis.reshape(3, -1, axes.basis.shape[-1]), weight)
+    prior = jnp.asarray(options.identity_prior, xy.dtype) * first_scale**2  # mm² in units, at the mean face's scale
+    mean = energies.centred(model.mean.T, weight)
+    middle_2d, middle_3d = energies.mean_point(xy, weight), energies.mean_point(xyz, weight)
+    centred_xy, centred_xyz = xy - middle_2d[:, None], xyz - middle_3d[:, None]
 
-    def turned_by(points, scale, rotation):
-        return scale * jnp.matmul(points, rotation.T, precision=HIGHEST)
+    def problem_at(coordinates, points, scale, rotation):
+        weights = data_weights(options.variant, camera.euler_deg(rotation)[1])
+        target = energies.merge(centred_xy, centred_xyz, weight, *weights)
+        problem = energies.ShapeProblem(coordinates, points, axes.basis, gram_of, scale, rotation, target, prior)
+        return problem, weights
 
     def round_(carry, _):
-        coefficients, scale, rotation, before = carry
-        weight_2d, weight_3d = data_weights(options.variant, camera.euler_deg(rotation)[1])
-        target = energies.merge(xy, unit.xyz, weight, weight_2d, weight_3d)
-        problem = energies.ShapeProblem(
-            mean=mean,
-            basis=basis,
-            gram=shape_gram,
-            scale=scale,
-            rotation=rotation,
-            target=target,
-            prior=(weight_2d + weight_3d) * prior,
-        )
-        new = solver.solve_shape(problem, coefficients)
-        points = energies.centred(model.points(new), weight)
-        new_scale, new_rotation = solver.solve_pose(points, target, scale, rotation)
-        after = turned_by(points, new_scale, new_rotation)
-        moved = jnp.sqrt(jnp.mean(jnp.sum((after - before) ** 2, axis=-1))) / new_scale
-        return (new, new_scale, new_rotation, after), (weight_2d, weight_3d, moved)
+        coordinates, points, scale, rotation, before = carry
+        problem, weights = problem_at(coordinates, points, scale, rotation)
+        coordinates = solver.solve_shape(problem, prepared)
+        moved = jnp.matmul(axes.basis, coordinates, precision=HIGHEST).reshape(mean.shape)
+        points = mean + energies.recentred(moved, weight)
+        scale, rotation = solver.solve_pose(points, problem.target, scale, rotation)
+        after = scale * energies.turned(rotation, points)
+        change = after - before
+        moved = jnp.sqrt(jnp.vdot(change, change, precision=HIGHEST) / change.shape[1]) / scale
+        return (coordinates, points, scale, rotation, after), (weights, moved)
 
-    start = (jnp.zeros(size, xy.dtype), scale, rotation, turned_by(mean, scale, rotation))
-    (coefficients, scale, rotation, _), history = jax.lax.scan(round_, start, length=options.iterations)
-    weight_2d, weight_3d, moved = jax.tree.map(lambda values: values[-1], history)
+    still = jnp.zeros(axes.basis.shape[-1], xy.dtype)
+    prepared = solver.prepare_shape(problem_at(still, mean, first_scale, rotation)[0])
+    start = (still, mean, first_scale, rotation, first_scale * energies.turned(rotation, mean))
+    (coordinates, _, scale, rotation, projected), history = jax.lax.scan(round_, start, length=options.iterations)
+    (weight_2d, weight_3d), moved = jax.tree.map(lambda values: values[-1], history)
 
-    turned = turned_by(model.points(coefficients), scale, rotation)
-    translation = energies.mean_point(xy - turned[:, :2], weight)
-    projected = turned + jnp.append(translation, 0.0)
-    cost = energies.energy(projected, xy, unit.xyz, weight, weight_2d, weight_3d, coefficients, prior)
-    offset = energies.mean_point(projected - unit.xyz, weight)
+    cost = energies.energy(projected, xy, xyz, weight, weight_2d, weight_3d, coordinates, prior)
     status = jnp.where((status == Status.CONVERGED) & (moved > SETTLED_MM), Status.MAX_ITERATIONS, status)
+    coefficients = jnp.matmul(axes.mixing, coordinates, precision=HIGHEST)
+    # The landmarks' middle of this face, from the model's origin, as the camera sees it.
+    middle = energies.mean_point(jnp.moveaxis(model.basis, 0, -1), weight)
+    middle = energies.mean_point(model.mean.T, weight) + jnp.matmul(middle, coefficients, precision=HIGHEST)
+    middle = scale * jnp.matmul(rotation, middle, precision=HIGHEST)
+    translation = middle_2d - middle[:2]
+    offset = middle + jnp.append(translation, 0.0) - middle_3d
     result = FitResult(
         identity=coefficients[: model.identity_size],
         expression=coefficients[model.identity_size :],
@@ -81,10 +82,10 @@ def fit_one(model: LandmarkModel, landmarks: Landmarks, options: FitOptions) -> 
     return _or_mean_face(result)
 
 
-def _frontal(mean: Float[Array, "L 3"]) -> Float[Array, "L 3"]:
+def _frontal(mean: Float[Array, "L 3"]) -> Float[Array, "3 L"]:
     """The mean face's landmarks seen from the front, with 2D mean 0 and root mean square radius 1."""
-    points = (mean - mean.mean(axis=0)) @ camera.FRONTAL.astype(mean.dtype)
-    return points / jnp.sqrt(jnp.mean(jnp.sum(points[:, :2] ** 2, axis=-1)))
+    points = ((mean - mean.mean(axis=0)) @ camera.FRONTAL.astype(mean.dtype)).T
+    return points / jnp.sqrt(jnp.mean(jnp.sum(points[:2] ** 2, axis=0)))
 
 
 def _or_mean_face(result: FitResult) -> FitResult:

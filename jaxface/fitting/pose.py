@@ -2,29 +2,32 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float
 
 from jaxface import camera, energies, visibility
 from jaxface.camera import HIGHEST
 from jaxface.model.morphable import LandmarkModel
-from jaxface.types import Landmarks
 from jaxface.weighting import adaptive_weights
 
 
-def affine_pose(points: Float[Array, "L 3"], xy: Float[Array, "L 2"], weight: Float[Array, "L"]):
+def affine_pose(points: Float[Array, "3 L"], xy: Float[Array, "2 L"], weight: Float[Array, "L"]):
     """A first pose in closed form: the least-squares affine camera, its two rows made orthonormal.
 
     Returns ``scale, rotation``. The rows A (2, 3) become (A Aᵀ)^-½ A and the scale the mean of A's singular values.
     """
     points, xy = energies.centred(points, weight), energies.centred(xy, weight)
-    weighted = points * weight[:, None]
-    moments = jnp.matmul(weighted.T, points, precision=HIGHEST)
-    rows = jnp.linalg.solve(moments, jnp.matmul(weighted.T, xy, precision=HIGHEST)).T
+    heavy = points * weight
+    moments = jnp.matmul(points, heavy.T, precision=HIGHEST)
+    rows = jnp.matmul(jnp.matmul(xy, heavy.T, precision=HIGHEST), jnp.linalg.inv(moments), precision=HIGHEST)
     square = jnp.matmul(rows, rows.T, precision=HIGHEST)
     product = jnp.sqrt(square[0, 0] * square[1, 1] - square[0, 1] ** 2)  # of the two singular values
     total = jnp.sqrt(square[0, 0] + square[1, 1] + 2 * product)  # their sum
-    root = (square + product * jnp.eye(2, dtype=square.dtype)) / total  # the square root of a 2x2 matrix
-    rows = jnp.linalg.solve(root, rows)
+    # (A Aᵀ)^½ = (A Aᵀ + product) / total, a 2x2 matrix of determinant ``product``: its inverse is its adjugate over it.
+    adjugate = jnp.array([[square[1, 1], -square[0, 1]], [-square[0, 1], square[0, 0]]]) + product * jnp.eye(
+        2, dtype=rows.dtype
+    )
+    rows = jnp.matmul(adjugate / (total * product), rows, precision=HIGHEST)
     return total / 2, jnp.concatenate([rows, jnp.cross(rows[0], rows[1])[None]])
 
 
@@ -38,52 +41,52 @@ def data_weights(variant: str, yaw_deg: Float[Array, ""]):
     return adaptive_weights(yaw_deg)
 
 
-def initial_pose(model: LandmarkModel, landmarks: Landmarks, variant: str, solve_pose):
+def initial_pose(model: LandmarkModel, xy: Float[Array, "2 L"], xyz: Float[Array, "3 L"], weight, variant, solve_pose):
     """The pose of the mean face: ``scale, rotation`` and the 2D landmarks that the fit is to use.
 
     With ``p`` in the variant it starts from the coarse pose, with the landmarks that it hides replaced; without, from
     the affine camera, with the landmarks as they are. Either way it then minimises Eq. 4.
     """
-    weight = jnp.ones_like(landmarks.xy[:, 0]) if landmarks.weight is None else landmarks.weight
+    points = model.mean.T
+    heed = jnp.ones_like(xy[0]) if weight is None else weight
     if "p" in variant.split("+"):
-        scale, rotation = coarse_pose(model, landmarks, weight, solve_pose)
-        xy = visible_xy(model, landmarks, weight, rotation)
+        sides = visibility.silhouettes(model.scheme)
+        scale, rotation = coarse_pose(points, xy, heed, sides, solve_pose)
+        replaced = visibility.hidden(model.normals, rotation) & sides.any(axis=0)
+        xy = visible_xy(xy, xyz, heed, replaced)
     else:
-        scale, rotation = affine_pose(model.mean, landmarks.xy, weight)
-        xy = landmarks.xy
+        scale, rotation = affine_pose(points, xy, heed)
     weights = data_weights(variant, camera.euler_deg(rotation)[1])
-    target = energies.merge(xy, landmarks.xyz, landmarks.weight, *weights)
-    points = energies.centred(model.mean, landmarks.weight)
-    return *solve_pose(points, target, scale, rotation), xy
+    target = energies.merge(energies.centred(xy, weight), energies.centred(xyz, weight), weight, *weights)
+    return *solve_pose(energies.centred(points, weight), target, scale, rotation), xy
 
 
-def coarse_pose(model: LandmarkModel, landmarks: Landmarks, weight: Float[Array, "L"], solve_pose):
+def coarse_pose(
+    points: Float[Array, "3 L"], xy: Float[Array, "2 L"], weight, sides: Bool[np.ndarray, "2 L"], solve_pose
+):
     """The pose from 2D alone, with one side's silhouette and the inner points; of both sides, the larger |yaw|.
 
     The silhouette of the side turned away is what a 2D detector gets wrong, and it pulls the yaw towards 0.
+    ``sides``: which landmarks are on either side's silhouette.
     """
-    flat = jnp.array([1.0, 1.0, 0.0], landmarks.xy.dtype)
-    depth = jnp.zeros_like(landmarks.xy[:, :1])
+    flat = jnp.array([1.0, 1.0, 0.0], xy.dtype)
 
     def from_side(other):
         seen = jnp.where(other, 0.0, weight)
-        points = energies.centred(model.mean, seen)
-        target = jnp.concatenate([energies.centred(landmarks.xy, seen), depth], axis=-1)
-        return solve_pose(points, energies.Target(target, flat, seen), *affine_pose(points, landmarks.xy, seen))
+        model, image = energies.centred(points, seen), energies.centred(xy, seen)
+        target = jnp.concatenate([image, jnp.zeros_like(image[:1])])
+        return solve_pose(model, energies.Target(target, flat, seen), *affine_pose(model, image, seen))
 
-    scale, rotation = jax.vmap(from_side)(visibility.silhouettes(landmarks.scheme))
+    scale, rotation = jax.vmap(from_side)(sides)
     yaw = jnp.abs(camera.euler_deg(rotation)[:, 1])
     pick = lambda pair: jnp.where(yaw[0] > yaw[1], pair[0], pair[1])
     return pick(scale), pick(rotation)
 
 
-def visible_xy(model: LandmarkModel, landmarks: Landmarks, weight, rotation) -> Float[Array, "L 2"]:
-    """The 2D landmarks, those on the silhouette that this pose hides replaced by the 3D ones' x and y.
+def visible_xy(xy: Float[Array, "2 L"], xyz: Float[Array, "3 L"], weight, replaced: Bool[Array, "L"]):
+    """The 2D landmarks (2, L), the hidden ones replaced by the 3D ones' x and y.
 
     Both detections are brought together by their mean offset over the landmarks that stay.
     """
-    silhouette = visibility.silhouettes(landmarks.scheme).any(axis=0)
-    replaced = visibility.hidden(model.normals, rotation) & silhouette
-    anatomical = landmarks.xyz[:, :2]
-    offset = energies.mean_point(landmarks.xy - anatomical, jnp.where(replaced, 0.0, weight))
-    return jnp.where(replaced[:, None], anatomical + offset, landmarks.xy)
+    offset = energies.mean_point(xy - xyz[:2], jnp.where(replaced, 0.0, weight))
+    return jnp.where(replaced, xyz[:2] + offset[:, None], xy)

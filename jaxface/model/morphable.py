@@ -1,7 +1,6 @@
 """The linear face model, Eq. 1: M = mean + identity α + expression β, in millimetres.
 
-A fit never touches the mesh: it sees the model at its landmarks (``LandmarkModel``), with the Gram matrices from which
-the normal equations of any pose are put together.
+A fit never touches the mesh: it sees the model at its landmarks (``LandmarkModel``).
 """
 
 from dataclasses import field
@@ -71,9 +70,9 @@ class MorphableModel:
         return LandmarkModel(
             mean=at(self.mean),
             basis=basis,
-            gram=gram(basis, None),
             normals=normals / jnp.linalg.norm(normals, axis=-1, keepdims=True),
             identity_size=self.identity.shape[-1],
+            scheme=scheme,
         )
 
 
@@ -81,23 +80,15 @@ class MorphableModel:
 class LandmarkModel:
     """A morphable model at its L landmarks, identity and expression side by side in one ``basis`` of N columns.
 
-    ``gram[a, b] = Γ̃_aᵀ Γ̃_b`` for coordinates a, b, where Γ̃ is the basis less its mean over the landmarks: the shape
-    step eliminates translation, so only the centred basis appears in it. ``normals`` are the mean face's.
+    ``normals`` are the mean face's.
     """
 
     mean: Float[Array, "L 3"]
     basis: Float[Array, "L 3 N"]
-    gram: Float[Array, "3 3 N N"]
     normals: Float[Array, "L 3"]
     identity_size: int = field(metadata={"static": True})
+    scheme: str = field(metadata={"static": True})
 
     def points(self, coefficients: Float[Array, "N"]) -> Float[Array, "L 3"]:
         """The landmarks of these coefficients, Eq. 1."""
         return self.mean + jnp.einsum("lcn,n->lc", self.basis, coefficients, precision=HIGHEST)
-
-
-def gram(basis: Float[Array, "L 3 N"], weight: Float[Array, "L"] | None) -> Float[Array, "3 3 N N"]:
-    """Gram matrices of a basis between coordinates, centred and summed over (weighted) landmarks."""
-    weight = jnp.ones(basis.shape[0], basis.dtype) if weight is None else weight
-    centred = basis - jnp.einsum("l,lan->an", weight / weight.sum(), basis, precision=HIGHEST)
-    return jnp.einsum("l,lan,lbm->abnm", weight, centred, centred, precision=HIGHEST)

@@ -1,6 +1,7 @@
 """Solvers of the two sub-problems of a fit, one a file, chosen by name.
 
-Each file offers ``solve_pose(points, target, scale, rotation)`` and ``solve_shape(problem, coefficients)``.
+Each file offers ``solve_pose(points, target, scale, rotation)``, and ``solve_shape(problem, prepared)`` with what
+``prepare_shape(problem)`` found once for all rounds of a fit.
 """
 
 from importlib import import_module

@@ -3,10 +3,9 @@
 import jax
 import jax.numpy as jnp
 import optax
-from jaxopt.implicit_diff import custom_root
 
 from jaxface import energies
-from jaxface.solvers.linear import solve_dense
+from jaxface.solvers import implicit
 
 _ITERATIONS = 200
 _OPTIMISER = optax.lbfgs()
@@ -15,7 +14,6 @@ _OPTIMISER = optax.lbfgs()
 def _minimise(energy):
     """A function that minimises ``energy(params, *args)`` from a start, differentiable by the implicit theorem."""
 
-    @custom_root(jax.grad(energy), solve=solve_dense)
     def run(start, *args):
         value = lambda params: energy(params, *args)
         value_and_grad = optax.value_and_grad_from_state(value)
@@ -34,7 +32,8 @@ def _minimise(energy):
         first = (start, _OPTIMISER.init(start), jnp.asarray(jnp.inf, start.dtype), 0)
         return jax.lax.while_loop(unfinished, step, first)[0]
 
-    return run
+    slope = jax.grad(energy)
+    return lambda start, *args: implicit.root(slope, lambda *args: run(start, *args), *args)
 
 
 def _pose_energy(tangent, scale, rotation, points, target):
@@ -44,7 +43,7 @@ def _pose_energy(tangent, scale, rotation, points, target):
 
 def _shape_energy(coefficients, problem):
     data = energies.whitened(energies.shape_displacement(coefficients, problem), problem.target)
-    return 0.5 * (jnp.sum(data**2) + jnp.sum(problem.prior * coefficients**2))
+    return 0.5 * (jnp.sum(data**2) + problem.target.axes[0] * problem.prior * jnp.sum(coefficients**2))
 
 
 _pose, _shape = _minimise(_pose_energy), _minimise(_shape_energy)
@@ -55,6 +54,10 @@ def solve_pose(points, target, scale, rotation):
     return energies.pose_at(_pose(jnp.zeros(4, points.dtype), scale, rotation, points, target), scale, rotation)
 
 
-def solve_shape(problem, coefficients):
-    """The coefficients that minimise Eq. 4 at a fixed pose, from starting ones."""
-    return _shape(coefficients, problem)
+def prepare_shape(problem):
+    """Nothing that one round could leave to the next."""
+
+
+def solve_shape(problem, _):
+    """The coefficients that minimise Eq. 4 at a fixed pose."""
+    return _shape(jax.lax.stop_gradient(problem.coefficients), problem)

@@ -1,10 +1,11 @@
 """``solver="jaxopt"``: the stock Levenberg-Marquardt on the plain residuals, the reference for every other solver."""
 
+import jax
 import jax.numpy as jnp
 from jaxopt import LevenbergMarquardt
 
 from jaxface import energies
-from jaxface.solvers.linear import solve_dense
+from jaxface.solvers import implicit
 
 
 def _pose_residual(tangent, scale, rotation, points, target):
@@ -14,28 +15,33 @@ def _pose_residual(tangent, scale, rotation, points, target):
 
 def _shape_residual(coefficients, problem):
     data = energies.whitened(energies.shape_displacement(coefficients, problem), problem.target)
-    return jnp.concatenate([data, jnp.sqrt(problem.prior) * coefficients])
+    return jnp.concatenate([data, jnp.sqrt(problem.target.axes[0] * problem.prior) * coefficients])
 
 
 def _stock(residual):
-    solver = LevenbergMarquardt(
-        residual, maxiter=30, tol=1e-6, solver="cholesky", materialize_jac=True, implicit_diff_solve=solve_dense
+    """A function that minimises half the squares of ``residual(params, *args)`` from a start."""
+    stock = LevenbergMarquardt(
+        residual, maxiter=30, tol=1e-6, solver="cholesky", materialize_jac=True, implicit_diff=False
     )
     # It makes arrays of these in the precision that is in force now, and would carry that into every later fit.
-    solver.damping_factor_max = solver.increase_factor_max = 2.0**32
-    return solver
+    stock.damping_factor_max = stock.increase_factor_max = 2.0**32
+    slope = jax.grad(lambda params, *args: 0.5 * jnp.sum(residual(params, *args) ** 2))
+    return lambda start, *args: implicit.root(slope, lambda *args: stock.run(start, *args).params, *args)
 
 
-_POSE, _SHAPE = _stock(_pose_residual), _stock(_shape_residual)
+_pose, _shape = _stock(_pose_residual), _stock(_shape_residual)
 
 
 def solve_pose(points, target, scale, rotation):
     """The pose that minimises Eq. 4 at fixed centred points, from a starting one: ``scale, rotation``."""
-    start = jnp.zeros(4, points.dtype)
-    step = _POSE.run(start, scale, rotation, points, target).params
+    step = _pose(jnp.zeros(4, points.dtype), scale, rotation, points, target)
     return energies.pose_at(step, scale, rotation)
 
 
-def solve_shape(problem, coefficients):
-    """The coefficients that minimise Eq. 4 at a fixed pose, from starting ones."""
-    return _SHAPE.run(coefficients, problem).params
+def prepare_shape(problem):
+    """Nothing that one round could leave to the next."""
+
+
+def solve_shape(problem, _):
+    """The coefficients that minimise Eq. 4 at a fixed pose."""
+    return _shape(jax.lax.stop_gradient(problem.coefficients), problem)

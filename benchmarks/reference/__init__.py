@@ -1,0 +1,3 @@
+"""The Levenberg-Marquardt solvers alone, on outside reference problems: ``python -m benchmarks.reference``."""
+
+from benchmarks.reference.compare import run as run

@@ -1,0 +1,44 @@
+"""The coordinates in which a fit solves for the shape.
+
+Any orthonormal turn of the coefficients, and any scaling that the prior undoes, leaves the minimum of Eq. 4 where it
+is. These are turned to the eigenvectors of Σ_a G_aa, the Gram matrix of the landmarks' motion, so that it is diagonal;
+and the expression's are scaled so that one λ is the prior of all.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxface.camera import HIGHEST
+from jaxface.model.morphable import LandmarkModel
+from jaxface.pytree import pytree
+
+
+@pytree
+class Coordinates:
+    """``basis`` is the landmarks' centred motion a unit of each coordinate, the most moving first: all x, all y, all z
+    in one matrix. ``gram`` are its Gram matrices. ``mixing @ coordinates`` are the model's coefficients (α, β)."""
+
+    basis: Float[Array, "3*L N"]
+    gram: Float[Array, "3 3 N N"]
+    mixing: Float[Array, "N N"]
+
+
+def coordinates(model: LandmarkModel, expression_unit: Float[Array, ""]) -> Coordinates:
+    """A model's coordinates; ``expression_unit`` is √(λα/λβ), what one unit of them means to an expression."""
+    size = model.basis.shape[-1]
+    units = jnp.where(jnp.arange(size) < model.identity_size, 1.0, expression_unit).astype(model.basis.dtype)
+    centred = jnp.moveaxis(model.basis - model.basis.mean(axis=0), 1, 0) * units
+    motion = jnp.einsum("cln,clm->nm", centred, centred, precision=HIGHEST)
+    # A choice of axes, which no result depends on: a traced model needs no slope through it.
+    turn = jnp.linalg.eigh(jax.lax.stop_gradient(motion))[1][:, ::-1]
+    basis = jnp.matmul(centred, turn, precision=HIGHEST)
+    return Coordinates(basis.reshape(-1, size), gram(basis, None), units[:, None] * turn)
+
+
+def gram(basis: Float[Array, "3 L N"], weight: Float[Array, "L"] | None) -> Float[Array, "3 3 N N"]:
+    """Gram matrices ``[a, b] = Γ̃_aᵀ Γ̃_b`` between x, y and z, summed over (weighted) landmarks. Γ̃ is the basis less its
+    mean over them: the shape step eliminates translation."""
+    weight = jnp.ones(basis.shape[1], basis.dtype) if weight is None else weight
+    centred = basis - jnp.einsum("l,aln->an", weight / weight.sum(), basis, precision=HIGHEST)[:, None]
+    return jnp.einsum("l,aln,blm->abnm", weight, centred, centred, precision=HIGHEST)
