@@ -18,13 +18,15 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from scipy.spatial import cKDTree
 
 import jaxface
 from jaxface.camera import rotation_from_euler
 from jaxface.detection.mediapipe import find_faces, landmarker
+from jaxface.evaluation.alignment import refine, scan_to_mesh, undone
+from jaxface.evaluation.cropping import within
+from jaxface.evaluation.distances import ExactSurface, rmse
 from jaxface.model.registration import similarity
-from jaxface.rendering.shading import draw_mesh, vertex_normals
+from jaxface.rendering.shading import draw_mesh
 
 YAWS = (0.0, 20.0, 40.0, 55.0)
 PRIORS = (1.0, 3.0, 10.0, 30.0, 100.0)
@@ -55,16 +57,11 @@ def photograph(mesh, triangles, rotation):
     return (255 * (drawn[..., :3] + 0.6 * (1 - drawn[..., 3:]))).astype(np.uint8)
 
 
-def surface_error(true, true_landmarks, mesh, normals, mesh_landmarks):
+def surface_error(true, true_landmarks, mesh, triangles, mesh_landmarks):
     """Root mean square distance from true points (n, 3) to a mesh after a similarity ICP, in the truth's mm."""
-    onto = similarity(true_landmarks, mesh_landmarks)
-    tree = cKDTree(mesh)
-    for _ in range(15):
-        moved = onto(true)
-        nearest = tree.query(moved)[1]
-        gap = ((mesh[nearest] - moved) * normals[nearest]).sum(axis=1, keepdims=True) * normals[nearest]
-        onto = similarity(true, moved + gap)
-    return np.sqrt((gap**2).sum(axis=1).mean()) / onto.scale
+    surface = ExactSurface(mesh, triangles)
+    placed = refine(similarity(mesh_landmarks, true_landmarks), scan_to_mesh(true, surface), scaled=True)
+    return placed.scale * rmse(surface.closest(undone(placed, true)).distance)
 
 
 def main() -> None:
@@ -82,7 +79,7 @@ def main() -> None:
         ):
             if found := find_faces(opened, photograph(mesh, triangles, rotation), asked.scheme):
                 skin = mesh[:SKIN_VERTICES]
-                near = np.linalg.norm(skin - mesh[landmarks68[NOSE_TIP]], axis=1) < CROP_MM
+                near = within(skin, mesh[landmarks68[NOSE_TIP]], CROP_MM)
                 cases.append((skin[near][::5], mesh[landmarks68], yaw))
                 faces.append(found[0])
     batch = jax.tree.map(lambda *leaves: np.stack(leaves), *faces)
@@ -94,7 +91,7 @@ def main() -> None:
         at = np.asarray(model.landmark_positions(jnp.asarray(meshes), "ibug68"))
         return np.array(
             [
-                surface_error(true, landmarks, mesh, vertex_normals(mesh, triangles), points)
+                surface_error(true, landmarks, mesh, triangles, points)
                 for (true, landmarks, _), mesh, points in zip(cases, meshes, at, strict=True)
             ]
         )

@@ -1,0 +1,49 @@
+"""Which part of a mesh is the face that is measured."""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from jaxface.model.surfaces import parts
+
+
+def within(points: Float[np.ndarray, "n 3"], centre: Float[np.ndarray, "3"], radius: float) -> Bool[np.ndarray, "n"]:
+    """Which points (n, 3) lie no farther than ``radius`` from a centre (3,).
+
+    Raises:
+      ValueError: none does.
+    """
+    distance = np.linalg.norm(points - centre, axis=1)
+    inside = distance <= radius
+    if not inside.any():
+        raise ValueError(
+            f"the crop is empty: no vertex lies within {radius:.0f} mm of its centre, the closest is "
+            f"{distance.min():.0f} mm away; are the landmarks in the mesh's own frame and unit?"
+        )
+    return inside
+
+
+def now_region(landmarks: Float[np.ndarray, "7 3"]) -> tuple[np.ndarray, float]:
+    """The centre (3,) and radius of NoW's crop from the scan's seven landmarks (``faces.SEVEN``).
+
+    ``compute_mask`` of soubhiksanyal/now_evaluation: around the nose bottom, raised by 0.3 of the way to the bridge,
+    with 1.4 times the mean of the outer eye distance and the nose length.
+    """
+    bottom, bridge = landmarks[4], (landmarks[1] + landmarks[2]) / 2
+    eyes, nose = np.linalg.norm(landmarks[0] - landmarks[3]), np.linalg.norm(bridge - bottom)
+    return bottom + 0.3 * (bridge - bottom), float(1.4 * (eyes + nose) / 2)
+
+
+def skin(
+    vertices: Float[np.ndarray, "V 3"], triangles: Int[np.ndarray, "F 3"], nose: Float[np.ndarray, "3"]
+) -> Bool[np.ndarray, "V"]:
+    """Which vertices (V,) hang together with the one nearest to a point (3,) of the nose: not eyeballs, teeth and
+    tongue, which no scan has. Vertices that coincide, at a texture's seams, hang together."""
+    sewn = np.unique(vertices, axis=0, return_inverse=True)[1].reshape(-1)
+    part = parts(len(vertices), sewn[triangles])[sewn]
+    return part == part[np.linalg.norm(vertices - nose, axis=1).argmin()]
+
+
+def submesh(triangles: Int[np.ndarray, "F 3"], kept: Bool[np.ndarray, "V"]) -> Int[np.ndarray, "f 3"]:
+    """The triangles (f, 3) with all corners among the kept vertices (V,), counted among these."""
+    number = np.cumsum(kept) - 1
+    return number[triangles[kept[triangles].all(axis=1)]]

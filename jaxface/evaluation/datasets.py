@@ -1,0 +1,172 @@
+"""Which files belong together: a CSV of pairs, two folders of the same names, and data sets as their owners lay
+them out."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from jaxface.evaluation.faces import MESHES
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A predicted and a true mesh file, with landmark files where they do not lie beside them. ``group``: what pairs
+    are summarised together, besides all of them."""
+
+    name: str
+    predicted: Path
+    true: Path
+    predicted_landmarks: Path | None = None
+    true_landmarks: Path | None = None
+    group: str = ""
+
+
+def find_pairs(predicted: Path, true: Path | None) -> list[Pair]:
+    """The pairs of two mesh files, of two folders, or of a CSV (then without ``true``).
+
+    A folder of truths is a data set if it looks like one: NoW has ``scans/`` and ``scans_lmks_onlypp/``, MICC has
+    ``subject_*/Model/``. In any other, a truth has the relative path of its prediction, but for the suffix.
+
+    Raises:
+      ValueError: a file or folder is missing, or nothing belongs together; the message says what is taken.
+    """
+    if true is None:
+        return _csv_pairs(predicted)
+    if not true.exists():
+        raise ValueError(f"{true}: no such file or folder")
+    if predicted.is_file() and true.is_file():
+        return [Pair(predicted.stem, predicted, true)]
+    if not predicted.is_dir() or not true.is_dir():
+        raise ValueError(f"{predicted} and {true}: takes two mesh files or two folders")
+    if (true / "scans").is_dir() and (true / "scans_lmks_onlypp").is_dir():
+        return now_pairs(predicted, true)
+    if any(true.glob("subject_*/Model")):
+        return micc_pairs(predicted, true)
+    truths = {path.relative_to(true).with_suffix(""): path for path in _meshes(true)}
+    found = {path.relative_to(predicted).with_suffix(""): path for path in _meshes(predicted)}
+    pairs = [Pair(name.as_posix(), found[name], truths[name]) for name in sorted(found) if name in truths]
+    if not pairs:
+        raise ValueError(
+            f"{predicted} and {true}: have {len(found)} and {len(truths)} meshes, none with the same relative path"
+        )
+    return pairs
+
+
+def now_pairs(predicted: Path, dataset: Path) -> list[Pair]:
+    """NoW: ``scans/SUBJECT/*.obj``, ``scans_lmks_onlypp/SUBJECT/*.pp``, and ``imagepathsvalidation.txt``, whose lines
+    SUBJECT/CHALLENGE/IMAGE.jpg name the predictions SUBJECT/CHALLENGE/IMAGE.obj or .ply, landmarks beside them.
+
+    An image without a prediction has a pair whose ``predicted`` does not exist: it must not go unnoticed.
+
+    Raises:
+      ValueError: the list of images is missing, or a scan that it asks for.
+    """
+    listed = dataset / "imagepathsvalidation.txt"
+    if not listed.is_file():
+        raise ValueError(f"{listed}: no such file; NoW's folder has it beside scans/ and scans_lmks_onlypp/")
+    pairs = []
+    for line in filter(None, map(str.strip, listed.read_text().splitlines())):
+        subject, challenge, image = line.split("/")[-3:]
+        scan = _one(dataset / "scans" / subject, "*.obj")
+        landmarks = _one(dataset / "scans_lmks_onlypp" / subject, "*.pp")
+        stem = predicted / subject / challenge / Path(image).stem
+        mesh = next(
+            (file for file in map(stem.with_suffix, (".obj", ".ply")) if file.is_file()), stem.with_suffix(".obj")
+        )
+        pairs.append(Pair(f"{subject}/{challenge}/{stem.name}", mesh, scan, None, landmarks, challenge))
+    return pairs
+
+
+def micc_pairs(predicted: Path, dataset: Path) -> list[Pair]:
+    """MICC Florence: ``subject_NN/Model/frontal1/obj/*.obj``, or ``frontal2`` where that is missing; every mesh below
+    SUBJECT/ of the predictions, or SUBJECT.obj, .ply, ..., belongs to it. The owners give no landmarks: they have to
+    lie beside the scan.
+
+    Raises:
+      ValueError: there is no mesh for any subject, or no frontal scan of one that has predictions.
+    """
+    pairs = []
+    for folder in sorted(path.parent for path in dataset.glob("subject_*/Model")):
+        subject = folder.name
+        meshes = [*predicted.glob(f"{subject}.*"), *_meshes(predicted / subject)]
+        for mesh in sorted(path for path in meshes if path.suffix.lower() in MESHES):
+            model = folder / "Model"
+            scan = _one(
+                model / ("frontal1" if any((model / "frontal1/obj").glob("*.obj")) else "frontal2") / "obj", "*.obj"
+            )
+            pairs.append(Pair(mesh.relative_to(predicted).with_suffix("").as_posix(), mesh, scan, group=subject))
+    if not pairs:
+        raise ValueError(
+            f"{predicted}: has no mesh for a subject of {dataset}; takes subject_01/*.obj or subject_01.obj"
+        )
+    return pairs
+
+
+def aflw2000_truth(dataset: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """AFLW2000-3D: each ``imageNNNNN.mat`` by its name, its landmarks ``pt3d_68`` (68, 3) in pixels (x right, y down,
+    z toward the viewer), and ``Pose_Para``'s pitch, yaw and roll (3,), in degrees.
+
+    Raises:
+      ValueError: there is no such file, or one cannot be read.
+    """
+    from scipy.io import loadmat
+
+    found = {}
+    for path in sorted(dataset.glob("*.mat")):
+        try:
+            data = loadmat(path)
+            points, pose = (
+                np.asarray(data["pt3d_68"], float).T,
+                np.degrees(np.asarray(data["Pose_Para"], float).ravel()[:3]),
+            )
+        except Exception as error:  # a damaged file raises what SciPy's reader stumbles over
+            raise ValueError(f"{path}: cannot be read as AFLW2000-3D's ({error})") from None
+        if points.shape != (68, 3) or pose.shape != (3,):
+            raise ValueError(f"{path}: has pt3d_68 {points.T.shape} and Pose_Para {pose.shape}, takes (3, 68) and (7,)")
+        found[path.stem] = points, pose
+    if not found:
+        raise ValueError(f"{dataset}: has no .mat file; takes AFLW2000-3D's folder of imageNNNNN.jpg and .mat")
+    return found
+
+
+def _csv_pairs(path: Path) -> list[Pair]:
+    """Columns ``pred`` and ``gt``, and if wanted ``pred_landmarks``, ``gt_landmarks``, ``group``; paths are relative to
+    the CSV's folder."""
+    if path.suffix.lower() != ".csv":
+        raise ValueError(f"{path}: takes a second path, the ground truth's, or a .csv of pairs")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: cannot be read ({error})") from None
+    if not rows:
+        raise ValueError(f"{path}: has no rows; takes columns pred,gt and a row a pair")
+    missing = {"pred", "gt"} - set(rows[0])
+    if missing:
+        columns = ", ".join(map(str, rows[0]))
+        raise ValueError(f"{path}: has columns {columns}; lacks {' and '.join(sorted(missing))}")
+    for number, row in enumerate(rows, 2):
+        if not row["pred"] or not row["gt"]:
+            raise ValueError(f"{path}: line {number} lacks its pred or gt")
+    file = lambda row, column: path.parent / row[column] if row.get(column) else None
+    return [
+        Pair(
+            Path(row["pred"]).with_suffix("").as_posix(),
+            *(file(row, column) for column in ("pred", "gt", "pred_landmarks", "gt_landmarks")),
+            row.get("group") or "",
+        )
+        for row in rows
+    ]
+
+
+def _meshes(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in MESHES]
+
+
+def _one(folder: Path, pattern: str) -> Path:
+    found = sorted(folder.glob(pattern))
+    if not found:
+        raise ValueError(f"{folder}: has no {pattern}")
+    return found[0]

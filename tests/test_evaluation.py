@@ -1,0 +1,377 @@
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import trimesh
+from evaluation_faces import head, moved
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+from small_model import small_result
+
+from jaxface import camera
+from jaxface.evaluation import aflw2000
+from jaxface.evaluation.alignment import _left_jacobian, points_to_truth, refine, rigid, scan_to_mesh, undone
+from jaxface.evaluation.cropping import now_region, skin, submesh, within
+from jaxface.evaluation.distances import ExactSurface, point_to_plane, rmse
+from jaxface.evaluation.faces import SEVEN, Face, read_face
+from jaxface.evaluation.protocols import PROTOCOLS, micc85, micc95, nonrigid, now, over_pairs, statistics
+from jaxface.export.meshes import write_mesh
+from jaxface.model.registration import Similarity, similarity
+
+
+@pytest.fixture(scope="module")
+def face():
+    return head()
+
+
+def placement(turn=(0.0, 0.0, 0.0), shift=(0.0, 0.0, 0.0), scale=1.0):
+    return Similarity(scale, Rotation.from_rotvec(turn).as_matrix(), np.array(shift, float))
+
+
+def sphere(radius, subdivisions=4):
+    ball = trimesh.creation.icosphere(subdivisions=subdivisions)
+    vertices = radius * np.array(ball.vertices)
+    spread = np.random.default_rng(0).choice(len(vertices), 68, replace=False)
+    return Face(f"sphere of {radius}", vertices, np.array(ball.faces, np.int64), vertices[spread])
+
+
+def plane(side=100.0, count=21):
+    x, y = np.meshgrid(*2 * [np.linspace(-side / 2, side / 2, count)], indexing="ij")
+    cell = np.arange(count * (count - 1)).reshape(count - 1, count)[:, :-1].ravel()
+    triangles = np.concatenate(
+        [np.stack([cell, cell + count, cell + 1], -1), np.stack([cell + count, cell + count + 1, cell + 1], -1)]
+    )
+    return np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], -1), triangles
+
+
+class TestDistances:
+    def test_a_scaled_sphere_is_away_by_the_difference_of_radii(self):
+        small, large = sphere(50.0), sphere(55.0)
+        found = ExactSurface(small.vertices, small.triangles).closest(large.vertices)
+        np.testing.assert_allclose(found.distance, 5.0, rtol=1e-12)
+
+    def test_a_plane_is_away_by_the_offset_and_beyond_its_edge_by_pythagoras(self):
+        surface, points = ExactSurface(*plane()), np.array([[7.0, -3.0, 3.0], [54.0, 0.0, 3.0]])
+        found = surface.closest(points)
+        np.testing.assert_allclose(found.distance, [3.0, 5.0], rtol=1e-12)
+        np.testing.assert_allclose(found.position, [[7, -3, 0], [50, 0, 0]], atol=1e-12)
+        np.testing.assert_allclose(point_to_plane(points, found), [3.0, 3.0], rtol=1e-12)
+
+    def test_agrees_with_the_closest_of_all_triangles(self, face):
+        points = np.random.default_rng(0).normal(scale=80, size=(20, 3))
+        corners = face.vertices[face.triangles]
+        each = [trimesh.triangles.closest_point(corners, np.repeat(p[None], len(corners), axis=0)) for p in points]
+        nearest = [np.linalg.norm(found - p, axis=1).min() for found, p in zip(each, points, strict=True)]
+        found = ExactSurface(face.vertices, face.triangles).closest(points)
+        np.testing.assert_allclose(found.distance, nearest, rtol=1e-9)
+
+    def test_triangles_without_area_count_for_nothing(self):
+        vertices, triangles = plane()
+        flat = np.concatenate([triangles, [[0, 0, 5], [0, 1, 2]]])  # the second's corners are in line
+        points = np.random.default_rng(0).normal(scale=60, size=(50, 3))
+        whole, mixed = (ExactSurface(vertices, faces).closest(points).distance for faces in (triangles, flat))
+        np.testing.assert_allclose(mixed, whole)
+        with pytest.raises(ValueError, match="no triangle with an area"):
+            ExactSurface(vertices, np.array([[0, 1, 2]]))
+
+    def test_root_mean_square_is_equation_13(self):
+        assert rmse(np.array([3.0, 4.0])) == pytest.approx(np.sqrt(12.5))
+
+
+class TestAlignment:
+    turns = st.tuples(*3 * [st.floats(-0.2, 0.2)])
+    shifts = st.tuples(*3 * [st.floats(-8, 8)])
+
+    @settings(max_examples=8, deadline=None)
+    @given(turn=turns, shift=shifts, growth=st.floats(0.9, 1.1))
+    def test_a_similarity_is_undone_from_a_start_that_is_off(self, face, turn, shift, growth):
+        """From nothing; through both kinds of pairs, which measure it in different directions."""
+        known = placement(turn, shift, growth)
+        truth = moved(face, known)
+        here, start = ExactSurface(face.vertices, face.triangles), placement()
+        there = ExactSurface(truth.vertices, truth.triangles)
+        for pairs in (scan_to_mesh(truth.vertices, here), points_to_truth(face.vertices, there)):
+            found = refine(start, pairs, scaled=True)
+            np.testing.assert_allclose(found(face.vertices), truth.vertices, atol=0.05)
+
+    @settings(max_examples=8, deadline=None)
+    @given(turn=turns, shift=shifts)
+    def test_a_rigid_motion_is_undone_and_the_scale_left(self, face, turn, shift):
+        truth = moved(face, placement(turn, shift))
+        surface = ExactSurface(truth.vertices, truth.triangles)
+        found = refine(placement(), points_to_truth(face.vertices, surface), scaled=False)
+        assert found.scale == 1.0
+        np.testing.assert_allclose(found(face.vertices), truth.vertices, atol=0.05)
+
+    @given(turn=turns, shift=shifts)
+    def test_landmarks_alone_undo_a_rigid_motion(self, face, turn, shift):
+        truth = moved(face, placement(turn, shift))
+        np.testing.assert_allclose(rigid(face.seven, truth.seven)(face.vertices), truth.vertices, atol=1e-9)
+
+    def test_there_and_back(self, face):
+        known = placement((0.3, -1.0, 2.0), (4, 5, 6), 1.7)
+        np.testing.assert_allclose(undone(known, known(face.vertices)), face.vertices, atol=1e-10)
+
+    @pytest.mark.parametrize("turn", [(0.0, 0.0, 0.0), (0.3, -0.5, 0.2), (2.0, 0.1, -0.4)])
+    def test_the_derivative_of_a_turn(self, turn):
+        step, turn = 1e-6, np.array(turn)
+        inverse = Rotation.from_rotvec(turn).inv()
+        change = [(Rotation.from_rotvec(turn + step * axis) * inverse).as_rotvec() / step for axis in np.eye(3)]
+        np.testing.assert_allclose(_left_jacobian(turn), np.stack(change, axis=1), atol=1e-5)
+
+
+class TestCropping:
+    def test_a_point_on_the_sphere_is_in_and_the_next_one_out(self):
+        points = np.array([[85.0, 0, 0], [0, np.nextafter(85.0, 90), 0], [0, 0, -30.0]])
+        np.testing.assert_array_equal(within(points, np.zeros(3), 85.0), [True, False, True])
+
+    def test_an_empty_crop_says_how_far_away_the_mesh_is(self):
+        with pytest.raises(ValueError, match="no vertex lies within 85 mm of its centre, the closest is 100 mm away"):
+            within(np.array([[100.0, 0, 0]]), np.zeros(3), 85.0)
+
+    def test_now_crops_around_the_nose(self):
+        """Outer eyes 90 apart, nose 50 long: radius 1.4 x 140 / 2, centre 0.3 x 50 above the nose bottom."""
+        seven = np.array([[-45.0, 0, 0], [-18, 0, 0], [18, 0, 0], [45, 0, 0], [0, -50, 0], [-25, -75, 0], [25, -75, 0]])
+        centre, radius = now_region(seven)
+        np.testing.assert_allclose(centre, [0, -35, 0])
+        assert radius == pytest.approx(98.0)
+
+    def test_the_skin_is_what_hangs_together_with_the_nose(self, face):
+        """Beside it an eyeball; and cut in two where a texture's seam would double the vertices."""
+        count, left = len(face.vertices), face.vertices[face.triangles].mean(axis=1)[:, 0] > 0
+        vertices = np.concatenate([face.vertices, face.vertices, sphere(12.0).vertices + [30, 35, 60]])
+        eyeball = sphere(12.0).triangles + 2 * count
+        triangles = np.concatenate([face.triangles + count * left[:, None], eyeball])
+        used = np.isin(np.arange(2 * count), triangles)
+        found = skin(vertices, triangles, face.nose_tip)
+        assert found[: 2 * count][used].all() and not found[2 * count :].any()
+
+    def test_triangles_stay_that_have_all_their_corners(self):
+        vertices, triangles = plane(count=5)
+        kept = vertices[:, 0] <= 0
+        part = submesh(triangles, kept)
+        assert len(part) == len(triangles) // 2
+        np.testing.assert_array_equal(np.unique(part), np.arange(kept.sum()))
+        assert vertices[kept][part][..., 0].max() == 0
+
+
+class TestProtocols:
+    @pytest.mark.parametrize("protocol", PROTOCOLS)
+    def test_a_moved_copy_is_the_truth(self, face, protocol):
+        truth = moved(face, placement((0.4, -0.7, 0.2), (30, -20, 500)))
+        measured = PROTOCOLS[protocol].measure(face, truth)
+        assert rmse(measured.distances) < 0.05
+        assert measured.measured.sum() == len(measured.distances)
+        np.testing.assert_allclose(measured.placed(face.vertices), truth.vertices, atol=0.3)
+
+    @pytest.mark.parametrize("protocol", ["micc95", "now", "nonrigid"])
+    def test_a_scaled_copy_is_the_truth_where_the_scale_is_free(self, face, protocol):
+        copy = moved(face, placement((0.1, 0, 0.1), (0, 5, 0), 1e-3))  # metres
+        measured = PROTOCOLS[protocol].measure(copy, face)
+        assert rmse(measured.distances) < 0.05
+        assert measured.placed.scale == pytest.approx(1000, rel=0.01)
+
+    def test_micc85_sees_the_scale(self):
+        """Two spheres small enough for the crop to hold them whole: concentric is best, and 2 mm are between."""
+        measured = micc85(sphere(40.0), sphere(42.0))
+        assert len(measured.distances) == len(sphere(40.0).vertices)
+        assert statistics(measured.distances)["rmse"] == pytest.approx(
+            2.0, abs=0.05
+        )  # the larger one's triangles lie a little within it
+        assert rmse(now(sphere(40.0), sphere(42.0)).distances) < 1e-3
+
+    def test_micc85_asks_for_millimetres(self, face):
+        with pytest.raises(ValueError, match=r"is 1e\+03 times too small for head.*takes both in millimetres"):
+            micc85(moved(face, placement(scale=1e-3)), face)
+
+    def test_what_is_cropped(self, face):
+        """The prediction 85 mm around its own nose tip, the scan 95 mm around its own and in NoW's region."""
+        truth = moved(head("finer", 5), placement((0, 0, 0), (5, 0, 0)))
+        ball = lambda one, centre, radius: np.linalg.norm(one.vertices - centre, axis=1) <= radius
+        np.testing.assert_array_equal(micc85(face, truth).measured, ball(face, face.nose_tip, 85))
+        np.testing.assert_array_equal(micc95(face, truth).measured, ball(truth, truth.nose_tip, 95))
+        np.testing.assert_array_equal(now(face, truth).measured, ball(truth, *now_region(truth.seven)))
+
+    def test_one_bump_is_found_where_it_is(self, face):
+        """A scan with a bump of 4 mm at the chin: scan-to-mesh distances are about that there, and little elsewhere."""
+        chin = np.array([0.0, -70.0, 66.0])
+        away = np.linalg.norm(face.vertices - chin, axis=1)
+        outward = face.vertices / np.linalg.norm(face.vertices, axis=1, keepdims=True)
+        truth = replace(face, vertices=face.vertices + 4 * np.exp(-(away**2) / 200)[:, None] * outward)
+        measured = now(face, truth)
+        at = away[measured.measured]
+        assert measured.distances[at.argmin()] == pytest.approx(4.0, abs=0.8)
+        assert measured.distances[at > 50].mean() < 0.3
+
+    def test_nonrigid_finds_the_points_that_correspond(self, face):
+        """A face too broad by a tenth: the known error is that of the same vertices, placed as well as can be."""
+        predicted = moved(face, lambda points: points * [1.1, 1.0, 1.0])
+        measured = nonrigid(predicted, face)
+        points, true = predicted.vertices[measured.measured], face.vertices[measured.measured]
+        known = np.linalg.norm(similarity(points, true)(points) - true, axis=1).mean()
+        assert known > 1.5
+        assert measured.distances.mean() == pytest.approx(known, rel=0.2)
+
+    def test_what_slides_along_the_surface_only_the_landmarks_see(self):
+        """A gutter that is too long by a tenth lies in one of the right length."""
+        vertices, triangles = plane(300.0, 51)
+        vertices[:, 2] = 40 * np.cos(vertices[:, 1] / 50)
+        landmarks = vertices[np.linalg.norm(vertices[:, :2], axis=1) < 75][:476:7]
+        truth = Face("gutter", vertices, triangles, landmarks)
+        predicted = moved(truth, lambda points: points * [1.1, 1.0, 1.0])
+        assert nonrigid(predicted, truth).distances.mean() > 0.5
+        assert micc85(predicted, truth).distances.max() < 1e-6
+
+    def test_now_pools_all_distances_and_the_others_the_pairs(self):
+        each = [np.array([1.0]), np.array([3.0, 3.0, 3.0])]
+        assert over_pairs(PROTOCOLS["now"], each)["mean"] == pytest.approx(2.5)
+        assert over_pairs(PROTOCOLS["micc85"], each)["rmse"] == pytest.approx(2.0)
+
+    @pytest.mark.parametrize("protocol", PROTOCOLS)
+    def test_missing_landmarks_are_asked_for(self, face, protocol):
+        with pytest.raises(ValueError, match=r"scan: has no landmarks; takes a file beside it"):
+            PROTOCOLS[protocol].measure(face, Face("scan", face.vertices, face.triangles))
+
+    def test_a_nose_tip_is_needed_by_those_who_crop_around_it(self, face):
+        seven = replace(face, landmarks=face.seven)
+        with pytest.raises(ValueError, match="takes the 68"):
+            micc85(seven, face)
+        with pytest.raises(ValueError, match="takes the 68 of either"):
+            micc95(seven, seven)
+        np.testing.assert_array_equal(micc95(face, seven).measured, micc95(face, face).measured)
+
+
+class TestAflw2000:
+    @given(st.floats(0, 40), st.floats(0, 2 * np.pi))
+    def test_a_known_displacement(self, length, direction):
+        """The same shift of all points, relative to the geometric mean of the box's sides, 120 x 30."""
+        rng = np.random.default_rng(0)
+        true = rng.uniform(size=(68, 3)) * [120, 30, 50]
+        true[:2] = [[0, 0, 9], [120, 30, 9]]
+        predicted = true + [length * np.cos(direction), length * np.sin(direction), 17]
+        assert aflw2000.nme(predicted[None], true[None]) == pytest.approx(100 * length / 60, abs=1e-9)
+
+    def test_a_yaw_at_an_edge_is_in_the_lower_bin(self):
+        yaw = np.array([0, 30, -30, 30.001, -60, 60.001, 90])
+        found = aflw2000.by_yaw(np.array([1.0, 2, 3, 4, 6, 9, 11]), yaw)
+        assert found == pytest.approx({"0-30": 2, "30-60": 5, "60-90": 10, "mean": 17 / 3})
+
+    def test_a_bin_without_faces_is_left_out(self):
+        assert aflw2000.by_yaw(np.array([1.0, 2]), np.array([1.0, 70])) == {"0-30": 1, "60-90": 2, "mean": 1.5}
+
+    @given(st.tuples(st.floats(-179, 179), st.floats(-89, 89), st.floats(-179, 179)))
+    def test_angles_and_back(self, angles):
+        there = aflw2000.angles(aflw2000.rotation(np.array(angles)))
+        np.testing.assert_allclose(there, angles, atol=1e-6)
+
+    def test_the_rotation_as_the_data_set_defines_it(self):
+        """RotationMatrix.m of 300W-LP, written out: R = Rx Ry Rz, with y up and z toward the viewer."""
+        (a, b, c), angles = np.radians([12.0, -35.0, 20.0]), np.array([12.0, -35.0, 20.0])
+        x = [[1, 0, 0], [0, np.cos(a), np.sin(a)], [0, -np.sin(a), np.cos(a)]]
+        y = [[np.cos(b), 0, -np.sin(b)], [0, 1, 0], [np.sin(b), 0, np.cos(b)]]
+        z = [[np.cos(c), np.sin(c), 0], [-np.sin(c), np.cos(c), 0], [0, 0, 1]]
+        known = np.diag([1, -1, -1]) @ np.array(x) @ np.array(y) @ np.array(z)
+        np.testing.assert_allclose(aflw2000.rotation(angles), known, atol=1e-12)
+
+    @pytest.mark.parametrize("axis, sign", [(0, 1), (1, -1), (2, 1)])
+    def test_one_angle_by_itself_is_jaxfaces_with_yaw_to_the_other_side(self, axis, sign):
+        angles = np.zeros(3)
+        angles[axis] = 25.0
+        rotation = np.asarray(camera.rotation_from_euler(jnp.asarray(angles, jnp.float32)), np.float64)
+        np.testing.assert_allclose(aflw2000.angles(rotation), sign * angles, atol=1e-4)
+
+    def test_pose_errors_are_absolute_and_go_round(self):
+        true = np.array([[10.0, -20, 175], [0, 40, 0]])
+        error = aflw2000.pose_errors(aflw2000.rotation(np.array([[13.0, -25, -179], [0, 40, 0]])), true)
+        assert error["pitch"] == pytest.approx([3, 0], abs=1e-6)
+        assert error["yaw"] == pytest.approx([5, 0], abs=1e-6)
+        assert error["roll"] == pytest.approx([6, 0], abs=1e-6)
+        assert error["mean"] == pytest.approx([14 / 3, 0], abs=1e-6)
+
+    def test_the_angle_between_is_that_of_the_turn_between(self):
+        turn = Rotation.from_rotvec(np.radians([0, 0, 30])).as_matrix()
+        true = np.array([[10.0, -80, 20]])
+        error = aflw2000.pose_errors(turn @ aflw2000.rotation(true), true)
+        assert error["geodesic"] == pytest.approx([30])
+
+    def test_faces_beyond_99_degrees_are_left_out_of_pose(self):
+        np.testing.assert_array_equal(aflw2000.usual(np.array([[0.0, 99, 0], [0, -99.5, 0], [120, 0, 0]])), [1, 0, 0])
+
+    def test_yaw_is_the_data_sets(self, shared):
+        """Of a rotation that takes a plain head to a face's 68 points, on real faces."""
+        with np.load(shared / "data" / "aflw2000_dev.npz") as data:
+            points, yaw = data["pts68"][:200].transpose(0, 2, 1), data["yaw_deg"][:200]
+        mean = points[np.abs(yaw) < 3].mean(axis=0)
+        turned = [similarity(mean * [1, -1, 1], one * [1, 1, -1]).rotation for one in points]
+        error = np.abs(aflw2000.angles(np.array(turned))[:, 1] - yaw)[np.abs(yaw) < 90]
+        assert np.median(error) < 4
+
+
+class TestFaces:
+    @pytest.fixture
+    def mesh(self, face, tmp_path):
+        path = tmp_path / "scan.ply"
+        path.write_bytes(trimesh.Trimesh(face.vertices, face.triangles, process=False).export(file_type="ply"))
+        return path
+
+    def test_landmarks_beside_the_mesh(self, face, mesh):
+        assert read_face(mesh).landmarks is None
+        np.save(mesh.with_suffix(".npy"), face.seven[None])
+        np.testing.assert_allclose(read_face(mesh).seven, face.seven)
+        mesh.with_suffix(".npy").unlink()
+        np.savetxt(mesh.with_suffix(".txt"), face.landmarks)
+        np.testing.assert_allclose(read_face(mesh).seven, face.landmarks[list(SEVEN)])
+        np.testing.assert_allclose(read_face(mesh).nose_tip, face.landmarks[30])
+        np.testing.assert_allclose(read_face(mesh).vertices, face.vertices, atol=1e-4)
+
+    @pytest.mark.parametrize("suffix", [".obj", ".ply", ".glb"])
+    def test_a_mesh_that_jaxface_wrote_has_its_models_landmarks(self, small, tmp_path, suffix):
+        result = blank(small)
+        write_mesh(tmp_path / f"face{suffix}", small, result)
+        face = read_face(tmp_path / f"face{suffix}", model=small)
+        known = np.asarray(small.landmark_positions(small.vertices(result.identity, result.expression), "ibug68"))
+        np.testing.assert_allclose(face.landmarks, known * (1e-3 if suffix == ".glb" else 1), atol=1e-3)
+
+    def test_a_textured_obj_too(self, small, tmp_path):
+        texture = np.full((8, 8, 3), 128, np.uint8)
+        write_mesh(tmp_path / "face.obj", small, blank(small), texture)
+        face = read_face(tmp_path / "face.obj", model=small)
+        known = np.asarray(small.landmark_positions(small.vertices(*coefficients(small)), "ibug68"))
+        np.testing.assert_allclose(face.landmarks, known, atol=1e-3)
+
+    def test_what_cannot_be_read_is_named(self, face, mesh, tmp_path):
+        with pytest.raises(ValueError, match=r"nothing.obj: no such file"):
+            read_face(tmp_path / "nothing.obj")
+        (tmp_path / "face.jpg").touch()
+        with pytest.raises(ValueError, match=r"takes a name that ends in .obj, .ply"):
+            read_face(tmp_path / "face.jpg")
+        (tmp_path / "torn.ply").write_bytes(b"ply\nformat")
+        with pytest.raises(ValueError, match=r"torn.ply: cannot be read"):
+            read_face(tmp_path / "torn.ply")
+        (tmp_path / "points.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\n")
+        with pytest.raises(ValueError, match=r"points.obj: "):
+            read_face(tmp_path / "points.obj")
+        (tmp_path / "scan.txt").write_text("1 2 3\n4 5 6\n")
+        with pytest.raises(ValueError, match=r"scan.txt: got shape \(2, 3\), takes \(68, 3\) iBUG points or NoW's"):
+            read_face(mesh)
+        (tmp_path / "scan.txt").write_text("one two three\n")
+        with pytest.raises(ValueError, match=r"scan.txt: cannot be read"):
+            read_face(mesh)
+        np.savetxt(tmp_path / "scan.txt", np.ones((7, 3)))
+        with pytest.raises(ValueError, match=r"scan.txt: all points coincide or lie in a line"):
+            read_face(mesh)
+        (tmp_path / "bad.npy").write_bytes(b"nothing")
+        with pytest.raises(ValueError, match=r"bad.npy: cannot be read"):
+            read_face(mesh, tmp_path / "bad.npy")
+
+
+def coefficients(model):
+    return jnp.zeros(model.identity.shape[-1]), jnp.zeros(model.expression.shape[-1])
+
+
+def blank(model):
+    """The mean face as a fit."""
+    identity, expression = coefficients(model)
+    return replace(small_result(), identity=identity, expression=expression)
