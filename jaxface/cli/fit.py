@@ -5,7 +5,9 @@ from typing import Annotated, get_args
 
 import typer
 
+from jaxface.cli.options import DetectorName, MinScore, WhichFaces, some_of
 from jaxface.cli.session import run
+from jaxface.detection.landmark_files import SUFFIXES
 from jaxface.fitting import FitOptions
 from jaxface.fitting.options import Variant
 from jaxface.pipelines.image import FILES
@@ -24,21 +26,28 @@ def fit(
     model: Annotated[
         str | None, typer.Option(help="A face model's file or registered name, in place of the embedded one.")
     ] = None,
+    detector: DetectorName = "mediapipe",
+    landmarks: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"Take the faces from this file ({', '.join(SUFFIXES)}), or from a folder with one for each "
+            "photograph. Where it holds 2D points only, the detector gives the 3D ones."
+        ),
+    ] = None,
+    faces: WhichFaces = "all",
+    min_score: MinScore = 0.0,
 ) -> None:
-    """Fit every face in photographs.
+    """Fit the faces in photographs.
 
     One photograph's files go into the output folder itself, those of several into a folder each, named as the
     photograph is. The second and further faces of a photograph get folders face-2, face-3, ... within.
 
     Examples: jaxface fit photo.jpg; jaxface fit *.jpg --output faces -f glb,overlay
     """
-    chosen = tuple(name.strip().lower() for name in formats.split(","))
-    for name in chosen:
-        if name not in FILES:
-            raise typer.BadParameter(f"{name!r} is not one of {', '.join(FILES)}", param_hint="--formats")
+    chosen = some_of(FILES, formats)
     try:
         options = FitOptions(variant=variant, solver=solver, iterations=iterations)
     except ValueError as error:
         name, sentence = str(error).split("=", 1)
         raise typer.BadParameter(sentence, param_hint=f"--{name}") from None
-    raise typer.Exit(run(images, output, options, chosen, model))
+    raise typer.Exit(run(images, output, options, chosen, model, detector, faces, min_score, landmarks))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from jaxface.cli import demo, fit, model
+from jaxface.cli import demo, detect, evaluate, fit, model
 from jaxface.cli.terminal import printable
 
 
@@ -41,6 +41,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("demo")(demo.demo)
+app.command("evaluate")(evaluate.evaluate)
+app.command("detect")(detect.detect)
 app.command("fit")(fit.fit)
 app.add_typer(model.app, name="model")
 

@@ -2,15 +2,19 @@
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import typer
+from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from jaxface.cli.terminal import console, face_model, printable, require_writable
+from jaxface.detection.landmark_files import SUFFIXES
 from jaxface.fitting import FitOptions
+from jaxface.pipelines.faces import Finder, Which, finder
 from jaxface.pipelines.image import FILES, ImageReport, fit_image
 from jaxface.types import Status
 
@@ -21,27 +25,24 @@ def run(
     options: FitOptions = FitOptions(),
     formats: tuple[str, ...] = tuple(FILES),
     model_source: str | None = None,
+    detector: str = "mediapipe",
+    faces: Which = "all",
+    min_score: float = 0.0,
+    landmarks: Path | None = None,
 ) -> int:
     """Fit photographs, write their files, print the table; the exit code."""
-    from jaxface.detection.mediapipe import landmarker
-
     _keep_compilations()
     require_writable(output, "--output")
     model = face_model(model_source, "--model")
     if "ibug68" not in model.landmarks:
         raise typer.BadParameter(f"{model_source} has no ibug68 landmarks to fit photographs to", param_hint="--model")
-    folders = _folders(images, output)
+    work = list(zip(images, _folders(images, output), _landmark_files(images, landmarks), strict=True))
     reports = []
     results, errors = console(), console(stderr=True)
-    with landmarker() as opened:
-        for path, folder in track(
-            list(zip(images, folders, strict=True)),
-            description="fitting",
-            console=errors,
-            transient=True,
-            disable=len(images) == 1 or not errors.is_terminal,
-        ):
-            report = fit_image(path, folder, model, opened, options, formats)
+    with ExitStack() as held:
+        found = open_finder(held, detector, faces, min_score)
+        for path, folder, file in progress(work, "fitting", errors):
+            report = fit_image(path, folder, model, found, options, formats, file)
             reports.append(report)
             if report.error:
                 errors.print(printable(report.error), style="red", soft_wrap=True)
@@ -50,6 +51,20 @@ def run(
     if any(report.folders for report in reports):
         results.print(f"written to {printable(str(output))}", soft_wrap=True)
     return 0 if all(report.ok for report in reports) else 1
+
+
+def open_finder(held: ExitStack, detector: str, faces: Which, min_score: float) -> Finder:
+    """The finder that ``--detector``, ``--faces`` and ``--min-score`` ask for, held until ``held`` is closed."""
+    try:
+        return held.enter_context(finder(detector, faces, min_score))
+    except ValueError as error:
+        raise typer.BadParameter(str(error).removeprefix("detector="), param_hint="--detector") from None
+
+
+def progress(work: Sequence, description: str, errors: Console) -> Iterable:
+    """The items of some work, with a bar on a terminal if there is more than one."""
+    disable = len(work) == 1 or not errors.is_terminal
+    return track(work, description=description, console=errors, transient=True, disable=disable)
 
 
 def _table(reports: Iterable[ImageReport]) -> Table:
@@ -81,20 +96,38 @@ def _table(reports: Iterable[ImageReport]) -> Table:
 
 
 def _folders(images: list[Path], output: Path) -> list[Path]:
-    """A folder for each photograph: the output itself for one; for several, one each, named as the photograph is.
+    """A folder for each photograph: the output itself for one; for several, one each, named as the photograph is."""
+    return [output] if len(images) == 1 else [output / name for name in names(images)]
+
+
+def _landmark_files(images: list[Path], landmarks: Path | None) -> list[Path | None]:
+    """The landmark file of each photograph: the one given, or of a folder the one that is named as it is."""
+    if landmarks is None:
+        return [None] * len(images)
+    if landmarks.is_dir():
+        named = ([landmarks / f"{name}{suffix}" for suffix in SUFFIXES] for name in names(images))
+        return [next(filter(Path.is_file, files), files[0]) for files in named]
+    if not landmarks.exists():
+        raise typer.BadParameter(f"{landmarks}: no such file or folder", param_hint="--landmarks")
+    if len(images) > 1:
+        said = f"{landmarks} is one file for {len(images)} photographs; give a folder with a file for each, named as it"
+        raise typer.BadParameter(said, param_hint="--landmarks")
+    return [landmarks]
+
+
+def names(images: list[Path]) -> list[str]:
+    """A name for each photograph: its own without the ending.
 
     Names that a file system may hold for the same, whatever their case, get a number: face, face-2, face-3.
     """
-    if len(images) == 1:
-        return [output]
-    names: dict[str, str] = {}
+    taken: dict[str, str] = {}
     for path in images:
         name, number = path.stem, 1
-        while name.casefold() in names:
+        while name.casefold() in taken:
             number += 1
             name = f"{path.stem}-{number}"
-        names[name.casefold()] = name
-    return [output / name for name in names.values()]
+        taken[name.casefold()] = name
+    return list(taken.values())
 
 
 def _keep_compilations() -> None:

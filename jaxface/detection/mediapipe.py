@@ -1,6 +1,6 @@
 """MediaPipe's Face Landmarker: 478 points with depth for every face it finds, from one network without a connection."""
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.resources import files
 
 import numpy as np
@@ -10,6 +10,21 @@ from jaxface.detection.silhouettes import visible_contour
 from jaxface.detection.tiling import search
 from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478, JAW
 from jaxface.types import Landmarks, Scheme
+
+
+class MediaPipe:
+    """The Face Landmarker as a ``jaxface.detection.Detector``."""
+
+    def __init__(self, scheme: Scheme):
+        self._scheme = scheme
+        self._held = ExitStack()
+        self._landmarker = self._held.enter_context(landmarker())
+
+    def detect(self, image: np.ndarray) -> list[Landmarks]:
+        return find_faces(self._landmarker, image, self._scheme)
+
+    def close(self) -> None:
+        self._held.close()
 
 
 @contextmanager

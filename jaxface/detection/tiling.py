@@ -39,10 +39,10 @@ def search(image: np.ndarray, detect: Callable[[np.ndarray], np.ndarray]) -> np.
     for tiles in _levels(*image.shape[:2]):
         found = []
         for left, top, right, bottom in tiles:
-            for points in detect(_cut(image, (left, top, right, bottom))):
+            for points in detect(cut(image, (left, top, right, bottom))):
                 off_centre = np.abs(points[:, :2].mean(axis=0) / (right - left, bottom - top) - 0.5).max()
                 points = points + np.array([left, top, 0], points.dtype)
-                again = (_cut(image, _square_around(points, size)) for size in _CONFIRMED_IN)
+                again = (cut(image, square_around(points, size)) for size in _CONFIRMED_IN)
                 if len(tiles) == 1 or all(len(detect(square)) for square in again):
                     found.append((off_centre, points))
         if found:
@@ -66,14 +66,15 @@ def _spans(length: int, side: int) -> list[tuple[int, int]]:
     return [(int(start), int(start) + min(side, length)) for start in np.linspace(0, max(length - side, 0), count)]
 
 
-def _square_around(points: np.ndarray, size: float) -> Box:
+def square_around(points: np.ndarray, size: float) -> Box:
+    """The square around points (L, 2 or more), ``size`` times as long as they reach."""
     low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
     half = size * (high - low).max() / 2
     left, top = ((low + high) / 2 - half).astype(int)
     return int(left), int(top), int(left + 2 * half), int(top + 2 * half)
 
 
-def _cut(image: np.ndarray, box: Box) -> np.ndarray:
+def cut(image: np.ndarray, box: Box) -> np.ndarray:
     """A part of an image, black where it reaches beyond it."""
     height, width = image.shape[:2]
     left, top, right, bottom = box

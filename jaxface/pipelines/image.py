@@ -10,13 +10,14 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxface.detection.mediapipe import find_faces
+from jaxface.detection.faces import box
 from jaxface.detection.reading import read_image
 from jaxface.export.files import atomic_write, png
 from jaxface.export.meshes import write_mesh
 from jaxface.export.records import write_json, write_npz
 from jaxface.fitting import FitOptions, fit
 from jaxface.model.morphable import MorphableModel
+from jaxface.pipelines.faces import Finder
 from jaxface.types import FitResult, Landmarks, Status
 
 FILES = {
@@ -51,26 +52,31 @@ class ImageReport:
 
 
 def fit_image(
-    path: Path, folder: Path, model: MorphableModel, landmarker, options: FitOptions, formats: tuple[str, ...]
+    path: Path,
+    folder: Path,
+    model: MorphableModel,
+    finder: Finder,
+    options: FitOptions,
+    formats: tuple[str, ...],
+    landmarks: Path | None = None,
 ) -> ImageReport:
-    """Fit every face of one photograph and write its files.
+    """Fit the faces of one photograph and write their files.
 
-    The first face's files go into ``folder``, those of further faces, from left to right, into ``folder/face-2``,
+    The first face's files go into ``folder``, those of further faces, in the order found, into ``folder/face-2``,
     ``folder/face-3`` and so on. Nothing is raised for a photograph that cannot be read, shows no face or cannot be
     written: the report says so, and of a face either all files are there or none.
 
     Args:
-      landmarker: an open ``jaxface.detection.mediapipe.landmarker``.
+      finder: an open ``jaxface.pipelines.faces.finder``.
       formats: some of ``FILES``.
+      landmarks: a landmark file to take the faces from.
     """
     report = ImageReport(path)
     try:
         started = time.perf_counter()
         image = read_image(path)
-        faces = find_faces(landmarker, image, "ibug68")
+        faces = finder.find(image, landmarks, depth=options.variant != "2d")
         report.detect_s = time.perf_counter() - started
-        if not faces:
-            raise ValueError(f"{path}: no face was found")
 
         started = time.perf_counter()
         report.results = [jax.block_until_ready(fit(model, face, options)) for face in faces]
@@ -139,9 +145,8 @@ def _export(
             write_npz(staged["npz"], result, landmarks)
         if "json" in staged:
             name = os.fsencode(source.name).decode(errors="replace")
-            low, high = np.min(landmarks.xy, axis=0), np.max(landmarks.xy, axis=0)
-            box = (*map(float, low), *map(float, high))
-            write_json(staged["json"], model, result, options=asdict(options), source=name, face=index, box=box)
+            at = box(landmarks)
+            write_json(staged["json"], model, result, options=asdict(options), source=name, face=index, box=at)
         _move(staging, into)
 
 

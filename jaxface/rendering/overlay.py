@@ -1,5 +1,6 @@
 """The picture by which a person judges a fit: landmarks over the photograph, and the mesh over the photograph."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,37 @@ DETECTED_2D, DETECTED_3D, FITTED, EDGE = (255, 214, 10), (255, 122, 0), (0, 224,
 _SAMPLES = 3
 _LINES = (groups.JAW, groups.RIGHT_BROW, groups.LEFT_BROW, groups.NOSE_BRIDGE, groups.NOSE_BASE)
 _LOOPS = (groups.RIGHT_EYE, groups.LEFT_EYE, groups.OUTER_LIPS, groups.INNER_LIPS)
+
+
+def draw_faces(image: np.ndarray, faces: Sequence[Landmarks], captions: Sequence[str]) -> np.ndarray:
+    """Draw what a detector found: of every face the box, the points, and a caption at the box.
+
+    Args:
+      image: (H, W, 3) uint8 RGB.
+
+    Returns:
+      (h, w, 3) uint8, the photograph scaled so that its longer side has 800 to 2400 pixels.
+    """
+    height, width = require_photograph(image).shape[:2]
+    zoom = np.clip(max(height, width), PANEL[0], 2 * PANEL[1]) / max(height, width)
+    drawn = np.maximum(np.rint(np.array([width, height]) * zoom), 1).astype(int)
+    window = _Window(np.zeros(2, int), np.array([width, height]), drawn, 0.0)
+    layer = _Layer(window.cut(image))
+    for face, caption in zip(faces, captions, strict=True):
+        xy, xyz_xy = window.place(np.asarray(face.xy)), window.place(np.asarray(face.xyz)[:, :2])
+        low, high = xy.min(axis=0), xy.max(axis=0)
+        extent = (high - low).max()
+        radius = max(extent * (0.0045 if len(xy) > 68 else 0.0095), 1.2)
+        apart = np.linalg.norm(xyz_xy - xy, axis=-1) > 0.01 * extent
+        corners = np.array([low, (high[0], low[1]), high, (low[0], high[1]), low])
+        layer.line(corners, FITTED, max(0.002 * max(drawn), 1.0) / 2)
+        for seen, deep in zip(xy[apart], xyz_xy[apart], strict=True):
+            layer.line(np.stack([seen, deep]), DETECTED_3D, 0.3 * radius)
+        layer.dots(xyz_xy[apart], DETECTED_3D, radius)
+        layer.dots(xy, DETECTED_2D, radius)
+        layer.tag(low, caption)
+    layer.legend([(DETECTED_2D, "2D points"), (DETECTED_3D, "3D points where they are others")])
+    return layer.merge()
 
 
 def overlay(image: np.ndarray, model: MorphableModel, result: FitResult, landmarks: Landmarks) -> np.ndarray:
@@ -173,6 +205,18 @@ class _Layer:
             start = x + (1.2 * height if colour else 0)
             self.draw.text((start, middle), text, fill=(255, 255, 255, 255), font=font, anchor="lm")
             x += width + 2 * gap
+
+    def tag(self, corner: np.ndarray, text: str) -> None:
+        """A text on a dark ground whose lower left corner is at a point."""
+        from PIL import ImageFont
+
+        height = _SAMPLES * float(np.clip(0.016 * max(self.below.size), 12, 22))
+        font = ImageFont.load_default(height)
+        left, bottom = corner * _SAMPLES
+        bottom = max(bottom, 1.4 * height)
+        right = left + self.draw.textlength(text, font) + 0.8 * height
+        self.draw.rectangle((left, bottom - 1.4 * height, right, bottom), fill=(*EDGE, 200))
+        self.draw.text((left + 0.4 * height, bottom - 0.7 * height), text, fill="white", font=font, anchor="lm")
 
     def merge(self) -> np.ndarray:
         from PIL import Image

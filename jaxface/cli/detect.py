@@ -1,0 +1,62 @@
+"""``jaxface detect``: photographs in, pictures and files of their faces' landmarks out."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from jaxface.cli.options import DetectorName, MinScore, WhichFaces, some_of
+from jaxface.cli.session import names, open_finder, progress
+from jaxface.cli.terminal import console, printable, require_writable
+from jaxface.detection.faces import box
+from jaxface.pipelines.landmarks import FILES, DetectionReport, detect_image
+
+
+def detect(
+    images: Annotated[list[Path], typer.Argument(help="Photographs.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("jaxface-landmarks"),
+    formats: Annotated[
+        str, typer.Option("--formats", "-f", help=f"What to write, comma separated: {', '.join(FILES)}.")
+    ] = "picture,json",
+    detector: DetectorName = "mediapipe",
+    faces: WhichFaces = "all",
+    min_score: MinScore = 0.0,
+) -> None:
+    """Find the faces in photographs.
+
+    For each photograph it draws their boxes and points into NAME.faces.png, and writes them, in the same order, to
+    NAME.json or NAME.npz, which jaxface fit --landmarks takes.
+
+    Examples: jaxface detect photo.jpg; jaxface detect *.jpg --output landmarks --detector dlib+mediapipe
+    """
+    chosen = some_of(FILES, formats)
+    require_writable(output, "--output")
+    reports = []
+    results, errors = console(), console(stderr=True)
+    with ExitStack() as held:
+        finder = open_finder(held, detector, faces, min_score)
+        for path, name in progress(list(zip(images, names(images), strict=True)), "detecting", errors):
+            report = detect_image(path, output / name, finder, chosen)
+            reports.append(report)
+            if report.error:
+                errors.print(printable(report.error), style="red", soft_wrap=True)
+    if any(report.faces for report in reports):
+        results.print(_table(reports))
+        results.print(f"written to {printable(str(output))}", soft_wrap=True)
+    raise typer.Exit(0 if all(report.error is None for report in reports) else 1)
+
+
+def _table(reports: list[DetectionReport]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("file\n", overflow="fold", min_width=8)
+    for heading in ("face\n", "score\n", "left\npx", "top\npx", "right\npx", "bottom\npx", "detect\nms"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for report in reports:
+        name, time = printable(report.path.name), f"{1000 * report.detect_s:.0f}"
+        for index, (face, score) in enumerate(zip(report.faces, report.scores, strict=True)):
+            sides = (f"{side:.0f}" for side in box(face))
+            first = index == 0
+            table.add_row(name if first else "", str(index + 1), f"{score:.2f}", *sides, time if first else "")
+    return table

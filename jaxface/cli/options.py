@@ -1,0 +1,26 @@
+"""The options that several commands have."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from jaxface.detection.registry import NAMES
+from jaxface.pipelines.faces import Which
+
+DetectorName = Annotated[
+    str, typer.Option("--detector", help=f"Detector: {', '.join(NAMES)}, or one that another package registers.")
+]
+WhichFaces = Annotated[Which, typer.Option("--faces", help="Every face, or the largest of a photograph.")]
+MinScore = Annotated[
+    float, typer.Option("--min-score", min=0, max=1, help="Leave out faces that are less likely to be one, 0 to 1.")
+]
+
+
+def some_of(formats: Iterable[str], chosen: str) -> tuple[str, ...]:
+    """The formats of a list with commas; another one is wrong usage of ``--formats``."""
+    names = tuple(name.strip().lower() for name in chosen.split(","))
+    for name in names:
+        if name not in formats:
+            raise typer.BadParameter(f"{name!r} is not one of {', '.join(formats)}", param_hint="--formats")
+    return names

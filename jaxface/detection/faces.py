@@ -1,0 +1,55 @@
+"""What is asked of detected faces: where they are, which is the largest, whether their points have depth."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxface.types import Landmarks
+
+_NEAR = 0.25
+"""Faces are the same one if their points are apart by less than this part of their size, root mean square."""
+
+
+def box(face: Landmarks) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom of a face's 2D points in pixels."""
+    low, high = np.min(face.xy, axis=0), np.max(face.xy, axis=0)
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+
+def size(face: Landmarks) -> float:
+    """The longer side of a face's box in pixels."""
+    return float(np.ptp(face.xy, axis=0).max())
+
+
+def flat(xy: np.ndarray, weight: np.ndarray | None = None, scheme: str = "ibug68") -> Landmarks:
+    """A face of which only 2D points (L, 2) are known. Every z is 0, and only the variant ``"2d"`` fits it."""
+    return Landmarks(xy, np.pad(xy, ((0, 0), (0, 1))), weight, scheme)
+
+
+def has_depth(face: Landmarks) -> bool:
+    """Whether a face's 3D points are more than its 2D ones without depth."""
+    return bool(np.ptp(face.xyz[:, 2]) > 0)
+
+
+def with_depth(faces: Sequence[Landmarks], detected: Sequence[Landmarks]) -> list[Landmarks]:
+    """Faces that know their 2D points only, with the 3D points of the same faces as a detector saw them.
+
+    Args:
+      detected: faces with depth.
+
+    Raises:
+      ValueError: a face is not among those detected.
+    """
+    completed = []
+    for index, face in enumerate(faces):
+        if not has_depth(face):
+            apart = lambda other, xy=face.xy: float(np.sqrt(np.mean(np.sum((other.xy - xy) ** 2, axis=-1))))
+            nearest = min((other for other in detected if other.scheme == face.scheme), key=apart, default=None)
+            if nearest is None or not apart(nearest) < _NEAR * size(face):
+                raise ValueError(
+                    f"of face {index + 1} there are 2D points only, and the detector finds no {face.scheme} points "
+                    "there to take the depth from; the variant 2d fits without"
+                )
+            face = Landmarks(face.xy, nearest.xyz, face.weight, face.scheme)
+        completed.append(face)
+    return completed

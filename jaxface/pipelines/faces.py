@@ -1,0 +1,63 @@
+"""Which faces of a photograph are taken, and where their points come from: a detector, or a landmark file."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from jaxface.detection.faces import has_depth, size, with_depth
+from jaxface.detection.landmark_files import read_landmarks
+from jaxface.detection.registry import Detector, opened
+from jaxface.detection.scores import scorer
+from jaxface.types import Landmarks
+
+Which = Literal["all", "largest"]
+
+
+@dataclass(frozen=True)
+class Finder:
+    """An open detector, and which of the faces it finds are taken.
+
+    ``score`` tells how likely a face in an image is one, from 0 to 1, and faces of less than ``least`` are left out.
+    """
+
+    detector: Detector
+    score: Callable[[np.ndarray, Landmarks], float]
+    which: Which
+    least: float
+
+    def find(self, image: np.ndarray, file: Path | None = None, depth: bool = True) -> list[Landmarks]:
+        """The faces of an (H, W, 3) uint8 RGB image.
+
+        Args:
+          file: a landmark file to take the faces from. Where it holds 2D points only, the detector gives the 3D ones.
+          depth: whether 3D points are needed.
+
+        Raises:
+          ValueError: there is no face, the file cannot be read, or 3D points are needed and nothing gives them.
+        """
+        if file is None:
+            faces = self.detector.detect(image)
+        else:
+            faces = read_landmarks(file)
+            if depth and not all(map(has_depth, faces)):
+                faces = with_depth(faces, self.detector.detect(image))
+        if self.least > 0:
+            faces = [face for face in faces if self.score(image, face) >= self.least]
+        if not faces:
+            raise ValueError("no face was found")
+        if depth and not all(map(has_depth, faces)):
+            raise ValueError(
+                "the detector gives 2D points only; the variant 2d fits these, and dlib+mediapipe adds 3D points"
+            )
+        return [max(faces, key=size)] if self.which == "largest" else faces
+
+
+@contextmanager
+def finder(detector: str = "mediapipe", which: Which = "all", least: float = 0.0) -> Iterator[Finder]:
+    """A ``Finder`` with the detector of this name, closed at the end; raises as ``registry.opened`` does."""
+    with opened(detector) as made, scorer() as score:
+        yield Finder(made, score, which, least)

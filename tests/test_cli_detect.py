@@ -1,0 +1,184 @@
+import json
+import shutil
+from importlib.resources import as_file, files
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import jaxface.cli.session as session
+from jaxface.cli.main import app
+from jaxface.detection import detect, read_image, read_landmarks, write_landmarks
+from jaxface.detection.faces import box
+from jaxface.export.records import read_npz
+from jaxface.types import Landmarks
+
+
+@pytest.fixture(autouse=True)
+def no_user_cache(monkeypatch):
+    monkeypatch.setattr(session, "_keep_compilations", lambda: None)
+
+
+@pytest.fixture
+def jaxface(tmp_path, monkeypatch):
+    """``jaxface(*arguments)``: the command, run in this process in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def photograph(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photograph") / "astronaut.png"
+    with as_file(files("jaxface.assets").joinpath("astronaut.png")) as source:
+        shutil.copy(source, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pair(photograph):
+    """A photograph of two faces, the right one smaller."""
+    image = Image.open(photograph).convert("RGB")
+    canvas = Image.new("RGB", (900, 512), (90, 120, 150))
+    canvas.paste(image, (0, 0))
+    canvas.paste(image.resize((384, 384)), (514, 100))
+    path = photograph.parent / "pair.png"
+    canvas.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def found(photograph):
+    (face,) = detect(photograph)
+    return face
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def one_line(result, code):
+    assert result.exit_code == code and result.stderr.count("\n") == 1 and "Traceback" not in result.output
+    return result.stderr.strip()
+
+
+def test_detect_draws_and_writes_every_face(jaxface, tmp_path, photograph, pair, found):
+    (tmp_path / "text.jpg").write_text("no image")
+    result = jaxface("detect", photograph, pair, "text.jpg", "-o", "out", "-f", "picture,json,npz")
+    assert one_line(result, 1).startswith("text.jpg: not an image")
+    assert names(tmp_path / "out") == {f"{a}.{b}" for a in ("astronaut", "pair") for b in ("faces.png", "json", "npz")}
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert rows[0] == ["file", "face", "score", "left", "top", "right", "bottom", "detect"]
+    assert rows[2][:2] == ["astronaut.png", "1"] and rows[3][:2] == ["pair.png", "1"] and rows[4][0] == "2"
+    assert rows[5] == ["written", "to", "out"]
+    assert [float(side) for side in rows[2][3:7]] == [round(side) for side in box(found)]
+
+    (read,) = read_landmarks(tmp_path / "out" / "astronaut.npz")
+    np.testing.assert_array_equal(read.xyz, found.xyz)
+    left, right = read_landmarks(tmp_path / "out" / "pair.json")
+    assert np.abs(left.xy - found.xy).mean() < 3 and right.xy[:, 0].min() > 514
+    told = json.loads((tmp_path / "out" / "pair.json").read_text())["faces"]
+    assert all(face["score"] > 0.8 for face in told)
+    drawn, given = read_image(tmp_path / "out" / "pair.faces.png"), read_image(pair)
+    assert drawn.shape == given.shape
+    changed = (drawn != given).any(axis=-1)
+    (x, y), (right_edge, bottom) = np.rint(box(found)[:2]).astype(int), np.rint(box(found)[2:]).astype(int)
+    assert changed[y, x + 20 : right_edge - 20].all() and changed[bottom, x + 20 : right_edge - 20].all()
+    assert not changed[300:400, 60:500].any()
+
+
+def test_what_detect_wrote_is_fitted_as_if_it_were_detected(jaxface, tmp_path, photograph, pair):
+    assert jaxface("detect", photograph, pair, "-o", "points").exit_code == 0
+    assert jaxface("fit", photograph, pair, "--landmarks", "points", "-o", "a", "-f", "npz").exit_code == 0
+    assert jaxface("fit", photograph, pair, "-o", "b", "-f", "npz").exit_code == 0
+    for name in ("astronaut/fit.npz", "pair/fit.npz", "pair/face-2/fit.npz"):
+        (ours, _), (theirs, _) = (read_npz(tmp_path / run / name) for run in "ab")
+        np.testing.assert_array_equal(ours.identity, theirs.identity)
+
+
+def test_the_largest_face_and_the_likely_ones(jaxface, tmp_path, pair):
+    assert jaxface("fit", pair, "--faces", "largest", "-o", "out", "-f", "npz").exit_code == 0
+    assert names(tmp_path / "out") == {"fit.npz"}
+    _, landmarks = read_npz(tmp_path / "out" / "fit.npz")
+    assert landmarks.xy[:, 0].max() < 512
+    assert jaxface("detect", pair, "--min-score", "0.5", "-f", "json", "-o", "out").exit_code == 0
+    assert len(read_landmarks(tmp_path / "out" / "pair.json")) == 2
+    says = one_line(jaxface("detect", pair, "--min-score", "0.999", "-o", "none"), 1)
+    assert says == f"{pair}: no face was found" and not (tmp_path / "none").exists()
+
+
+def test_2d_points_of_a_file_take_their_depth_from_the_detector(jaxface, tmp_path, photograph, found):
+    write_landmarks(tmp_path / "astronaut.pts", [found])
+    for landmarks in ("astronaut.pts", "."):
+        assert jaxface("fit", photograph, "--landmarks", landmarks, "-o", "out", "-f", "npz").exit_code == 0
+        _, used = read_npz(tmp_path / "out" / "fit.npz")
+        np.testing.assert_allclose(used.xy, found.xy, atol=1e-4)
+        np.testing.assert_array_equal(used.xyz, found.xyz)
+    write_landmarks(tmp_path / "away.pts", [Landmarks(found.xy + 900, found.xyz)])
+    says = one_line(jaxface("fit", photograph, "--landmarks", "away.pts", "-o", "no"), 1)
+    assert says.startswith(f"{photograph}: of face 1 there are 2D points only")
+    fitted = jaxface("fit", photograph, "--landmarks", "away.pts", "-o", "out", "-f", "npz", "--variant", "2d")
+    assert fitted.exit_code == 0
+    _, used = read_npz(tmp_path / "out" / "fit.npz")
+    assert not used.xyz[:, 2].any()
+
+
+def test_a_detector_without_depth_asks_for_the_variant_2d(jaxface, tmp_path, photograph, found, monkeypatch):
+    class Flat:
+        def __init__(self, scheme):
+            pass
+
+        def detect(self, image):
+            return [Landmarks(found.xy, np.pad(found.xy, ((0, 0), (0, 1))))]
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr("jaxface.detection.mediapipe.MediaPipe", Flat)
+    says = one_line(jaxface("fit", photograph, "-o", "out", "-f", "npz"), 1)
+    assert says.endswith("gives 2D points only; the variant 2d fits these, and dlib+mediapipe adds 3D points")
+    assert jaxface("fit", photograph, "-o", "out", "-f", "npz", "--variant", "2d").exit_code == 0
+    assert jaxface("detect", photograph, "-o", "out", "-f", "json").exit_code == 0
+    (read,) = read_landmarks(tmp_path / "out" / "astronaut.json")
+    assert "xyz" not in json.loads((tmp_path / "out" / "astronaut.json").read_text())["faces"][0]
+    np.testing.assert_array_equal(read.xy.astype(np.float32), found.xy)
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["fit", "--detector", "mtcnn"], "--detector: 'mtcnn': takes one of mediapipe, dlib, dlib+mediapipe, fan"),
+        (["detect", "--detector", "mtcnn"], "--detector: 'mtcnn': takes one of"),
+        (["fit", "--faces", "some"], "'some' is not one of 'all', 'largest'"),
+        (["fit", "--min-score", "2"], "--min-score"),
+        (["fit", "--landmarks", "missing"], "--landmarks: missing: no such file or folder"),
+        (["fit", "again.png", "--landmarks", "text.pts"], "--landmarks: text.pts is one file for 2 photographs"),
+        (["detect", "--formats", "pts"], "--formats: 'pts' is not one of picture, json, npz"),
+        (["detect", "--output", "text.pts"], "--output: text.pts cannot be written"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_leaves_nothing(jaxface, tmp_path, photograph, arguments, says):
+    (tmp_path / "text.pts").write_text("no points")
+    assert says in one_line(jaxface(arguments[0], photograph, *arguments[1:]), 2)
+    assert names(tmp_path) == {"text.pts"}
+
+
+def test_a_bad_landmark_file_fails_its_photograph_only(jaxface, tmp_path, photograph, pair, found):
+    (tmp_path / "points").mkdir()
+    (tmp_path / "points" / "pair.pts").write_text("no points")
+    write_landmarks(tmp_path / "points" / "astronaut.npz", [found])
+    says = one_line(jaxface("fit", photograph, pair, "--landmarks", "points", "-o", "out", "-f", "json"), 1)
+    assert says == f"{pair}: landmarks points/pair.pts: no points between braces, as 300-W writes them"
+    assert names(tmp_path / "out") == {"astronaut"}
+    says = one_line(jaxface("fit", tmp_path / ".." / photograph, "--landmarks", "out", "-o", "no"), 1)
+    assert says.endswith("landmarks out/astronaut.pts: no such file")
+
+
+def test_a_full_disk_is_one_line(jaxface, tmp_path, photograph, monkeypatch):
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("jaxface.pipelines.landmarks.atomic_write", full)
+    result = jaxface("detect", photograph, "-o", "out")
+    assert one_line(result, 1) == f"{photograph}: its landmarks cannot be written to out (No space left on device)"
+    assert result.stdout == ""

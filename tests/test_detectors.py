@@ -1,0 +1,212 @@
+import socket
+import sys
+from importlib.resources import as_file, files
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+import jaxface
+from jaxface.detection import NAMES, detect, read_image, read_landmarks
+from jaxface.detection.faces import has_depth
+from jaxface.detection.registry import opened
+from jaxface.detection.scores import scorer
+from jaxface.model.correspondences import INNER, JAW
+from jaxface.types import Landmarks
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    with as_file(files("jaxface.assets").joinpath("astronaut.png")) as path:
+        return read_image(path)
+
+
+@pytest.fixture(scope="module")
+def found(photograph):
+    (face,) = detect(photograph)
+    return face
+
+
+@pytest.fixture
+def no_connection(monkeypatch):
+    def refused(*arguments, **options):
+        raise AssertionError(f"a connection is opened: {arguments}")
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, refused)
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+
+
+def needs(*packages):
+    missing = [package for package in packages if find_spec(package) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}")
+
+
+needs_dlib = needs("dlib", "face_recognition_models")
+needs_fan = needs("torch", "face_alignment")
+
+
+def test_a_detector_is_chosen_by_name(photograph, found):
+    (face,) = jaxface.detect(photograph, detector="mediapipe")
+    np.testing.assert_array_equal(face.xy, found.xy)
+    with pytest.raises(ValueError, match="detector='mtcnn': takes one of .*mediapipe, dlib, dlib.mediapipe, fan"):
+        detect(photograph, detector="mtcnn")
+
+
+def test_an_installed_package_adds_a_detector(tmp_path, monkeypatch, photograph):
+    (tmp_path / "corners.py").write_text(
+        "import numpy as np\n"
+        "from jaxface import Landmarks\n"
+        "closed = []\n"
+        "class Corners:\n"
+        "    def __init__(self, scheme):\n"
+        "        self.scheme = scheme\n"
+        "    def detect(self, image):\n"
+        "        xyz = np.full((68, 3), len(image), np.float32)\n"
+        "        return [Landmarks(xyz[:, :2], xyz, scheme=self.scheme)]\n"
+        "    def close(self):\n"
+        "        closed.append(self.scheme)\n"
+    )
+    info = tmp_path / "corners-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: corners\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[jaxface.detectors]\ncorners = corners:Corners\nmediapipe = corners:Corners\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    (face,) = jaxface.detect(photograph, detector="corners")
+    assert face.xy[0, 0] == len(photograph)
+    assert sys.modules["corners"].closed == ["ibug68"]
+    (face,) = jaxface.detect(photograph)  # a name of this package is not another's to take
+    assert face.xy[0, 0] != len(photograph)
+    with pytest.raises(ValueError, match="takes one of .*corners"):
+        detect(photograph, detector="nothing")
+    with pytest.raises(KeyError), opened("corners"):
+        raise KeyError
+    assert len(sys.modules["corners"].closed) == 2
+
+
+@pytest.mark.parametrize(
+    "name, missing, says",
+    [
+        ("dlib", "dlib", "the package dlib-bin: pip install 'jaxface.dlib.'"),
+        ("dlib+mediapipe", "dlib", "the package dlib-bin"),
+        ("fan", "face_alignment", "the package face-alignment .*: pip install 'jaxface.fan.'"),
+    ],
+)
+def test_a_missing_package_is_named(monkeypatch, photograph, name, missing, says):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ValueError, match=f"the detector {missing.split('_')[0].replace('face', 'fan')} needs {says}"):
+        detect(photograph, detector=name)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "mediapipe"])
+def test_detectors_of_68_points_give_no_others(photograph, name):
+    with pytest.raises(ValueError, match="scheme='mediapipe478': the detector .* gives ibug68"):
+        detect(photograph, "mediapipe478", name)
+
+
+@needs_dlib
+def test_dlib_sees_what_mediapipe_sees(photograph, found):
+    (alone,) = detect(photograph, detector="dlib")
+    (both,) = detect(photograph, detector="dlib+mediapipe")
+    assert not has_depth(alone) and has_depth(both)
+    np.testing.assert_array_equal(both.xyz, found.xyz)
+    eyes = np.linalg.norm(found.xy[36] - found.xy[45])
+    for face in alone, both:
+        assert face.xy.shape == (68, 2) and face.xy.dtype == np.float32
+        assert np.linalg.norm(face.xy - found.xy, axis=-1)[INNER].mean() < 0.06 * eyes
+    turned = np.ascontiguousarray(photograph[:, ::-1])
+    left, right = detect(np.concatenate([photograph, turned], axis=1), detector="dlib")
+    assert left.xy[30, 0] < 512 < right.xy[30, 0]
+    assert detect(np.full((90, 120, 3), 90, np.uint8), detector="dlib") == []
+
+
+@needs_dlib
+def test_dlib_is_nearer_to_points_marked_by_hand(shared):
+    (marked,) = read_landmarks(shared / "photos" / "image_0010.pts")
+    image = read_image(shared / "photos" / "image_0010.png")
+    errors = {}
+    for name in ("mediapipe", "dlib", "dlib+mediapipe"):
+        (face,) = detect(image, detector=name)
+        error = np.linalg.norm(face.xy - marked.xy, axis=-1) / np.linalg.norm(marked.xy[36] - marked.xy[45])
+        errors[name] = error[INNER].mean()
+        print(f"{name}: inner points {error[INNER].mean():.4f}, contour {error[JAW].mean():.4f}")
+        assert error[INNER].mean() < 0.04 and error[JAW].mean() < 0.07
+    assert max(errors["dlib"], errors["dlib+mediapipe"]) < 0.7 * errors["mediapipe"]
+
+
+@needs_fan
+def test_fan_without_its_weights_says_where_they_go_and_asks_nobody(tmp_path, monkeypatch, photograph, no_connection):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(ValueError, match="weights, which jaxface does not download: put https.* into ") as raised:
+        detect(photograph, detector="fan")
+    assert str(raised.value).endswith(str(tmp_path / "hub" / "checkpoints"))
+    assert str(raised.value).count("https://") == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_fan
+@pytest.mark.filterwarnings("default")  # of numba and torch
+def test_fan_loads_its_weights_and_gives_points_in_our_frame(tmp_path, monkeypatch, photograph, found, no_connection):
+    """Stand-ins of the networks' signatures: every point is where the photograph is brightest, and as deep as it is
+    bright where its heat map says it is."""
+    import torch
+    from face_alignment import api
+
+    class Brightest(torch.nn.Module):
+        def __init__(self, modules):
+            super().__init__()
+            self.gain = torch.nn.Parameter(torch.zeros(modules))
+
+        def forward(self, crops):
+            grey = torch.nn.functional.avg_pool2d(crops.mean(dim=1, keepdim=True), 4)
+            return [self.gain[0] * grey.expand(-1, 68, -1, -1)]
+
+    class Depth(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gain = torch.nn.Parameter(torch.zeros(()))
+
+        def forward(self, crops):
+            return self.gain * crops[:, 3:].amax(dim=(2, 3))
+
+    monkeypatch.setattr(api, "FAN", Brightest)
+    monkeypatch.setattr(api, "ResNetDepth", Depth)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    for name, gain in ("2DFAN-4", torch.ones(4)), ("3DFAN-4", torch.ones(4)):
+        torch.save({"gain": gain}, folder / api.models_urls[name].rsplit("/", 1)[1])
+    depth = folder / api.models_urls["depth"].rsplit("/", 1)[1]
+    torch.save({"state_dict": {"module.gain": torch.tensor(40.0)}}, depth)
+
+    x, y = 240, 120
+    image = photograph // 4
+    image[y - 3 : y + 4, x - 3 : x + 4] = 255
+    monkeypatch.setattr("jaxface.detection.mediapipe.find_faces", lambda *arguments: [found])
+    (face,) = detect(image, detector="fan")
+    assert face.xy.shape == (68, 2) and face.xyz.shape == (68, 3) and face.xy.dtype == face.xyz.dtype == np.float32
+    assert np.abs(face.xy - (x + 0.5, y + 0.5)).max() < 2
+    np.testing.assert_array_equal(face.xy, face.xyz[:, :2])
+    assert (face.xyz[:, 2] < 0).all()  # the network's depth grows towards the viewer, ours away
+    monkeypatch.setattr("jaxface.detection.mediapipe.find_faces", lambda *arguments: [])
+    assert detect(image, detector="fan") == []
+
+
+def test_a_face_has_a_high_score_and_what_is_none_a_low_one(photograph, found):
+    from skimage import data
+
+    rng = np.random.default_rng(0)
+    with scorer() as score:
+        assert score(photograph, found) > 0.85
+        small = Landmarks(found.xy / 8, found.xyz / 8)
+        assert score(np.ascontiguousarray(photograph[::8, ::8]), small) > 0.6
+        for image in data.coffee(), data.rocket(), np.full((300, 300, 3), 128, np.uint8):
+            height, width = image.shape[:2]
+            for _ in range(10):
+                shift = rng.uniform(0, (width - 100, height - 100))
+                moved = found.xy - found.xy.min(axis=0) + shift
+                assert score(image, Landmarks(moved.astype(np.float32), found.xyz)) < 0.6
+        for away in found.xy + 5000, found.xy - 5000, found.xy * 1e4:
+            assert score(photograph, Landmarks(away.astype(np.float32), found.xyz)) == 0
