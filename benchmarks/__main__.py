@@ -30,9 +30,6 @@ def main() -> int:
     asked = parse()
     if asked.device:
         os.environ["JAX_PLATFORMS"] = asked.device  # before JAX is imported, and for the processes that are started
-    cores = len(os.sched_getaffinity(0))
-    # A CPU device a core: each fits a part of a batch, as several accelerators do.
-    os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={cores}")
     from benchmarks import suite
 
     console, start = Console(width=150), perf_counter()

@@ -12,7 +12,6 @@ from benchmarks.processes import in_new_process
 def measure(setup: Setup) -> Findings:
     with TemporaryDirectory() as folder:
         cache = {
-            "XLA_FLAGS": "",  # one device, as a process has by default
             "JAX_COMPILATION_CACHE_DIR": folder,
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",

@@ -38,6 +38,11 @@ def test_exact_landmarks_give_back_their_face(x64, small, face, solver, euler_de
     assert float(result.cost) < 1e-3
 
 
+def test_single_precision_stays_single_where_double_is_on(x64, small, face):
+    result = jaxface.fit(small, face()[0])
+    assert {leaf.dtype for leaf in jax.tree.leaves(result)} == {np.dtype(np.float32), np.dtype(np.int32)}
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_finds_the_pose(small, face, variant):
     landmarks, truth = face(seed=2, euler_deg=(5, 35, -10))

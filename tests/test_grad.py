@@ -46,6 +46,15 @@ def test_reverse_mode(case, solver, variant):
     np.testing.assert_allclose(directional, finite, rtol=1e-3, atol=1e-5)
 
 
+def test_forward_mode_is_reverse_mode(case):
+    model, landmarks, along = case
+    value = lambda given: outcome(model, given, FitOptions())
+    forward = jax.jit(lambda given, along: jax.jvp(value, (given,), (along,))[1])(landmarks, along)
+    slope = jax.jit(jax.grad(value))(landmarks)
+    reverse = sum(jnp.vdot(s, d) for s, d in zip(jax.tree.leaves(slope), jax.tree.leaves(along), strict=True))
+    np.testing.assert_allclose(forward, reverse, rtol=1e-8)
+
+
 def test_vmap_of_grad_and_grad_through_a_batch(case):
     model, landmarks, along = case
     pair = jax.tree.map(lambda *leaves: jnp.stack(leaves), landmarks, moved(landmarks, along, 1.0))
