@@ -25,7 +25,8 @@ from jaxface.solvers import implicit
 from jaxface.solvers.inverse import inverse
 from jaxface.solvers.levenberg_marquardt import StructuredLevenbergMarquardt
 
-POSE_STEPS = 4
+POSE_STEPS = {"float32": 4, "float64": 16}
+"""Steps of Levenberg-Marquardt, the same for every lane of a batch: what each precision can use."""
 SHAPE_STEPS = 3
 """Steps of conjugate gradients a round."""
 HEAD = 32
@@ -106,7 +107,10 @@ def _solve_small(matrix: Float[Array, "n n"], right: Float[Array, "n"]) -> Float
     return jnp.stack(x)
 
 
-_POSE = _PoseSolver(pose_normal_equations, maxiter=POSE_STEPS, damping_parameter=1e-3, implicit_diff=False)
+_POSE = {
+    precision: _PoseSolver(pose_normal_equations, maxiter=steps, damping_parameter=1e-3, implicit_diff=False)
+    for precision, steps in POSE_STEPS.items()
+}
 
 
 def moments(points: Float[Array, "3 L"], target: energies.Target) -> Moments:
@@ -119,7 +123,7 @@ def moments(points: Float[Array, "3 L"], target: energies.Target) -> Moments:
 def solve_pose(points: Float[Array, "3 L"], target: energies.Target, scale, rotation):
     """The pose that minimises Eq. 4 at fixed centred points, from a starting one: ``scale, rotation``."""
     known = moments(points, target)
-    found = _POSE.run(*jax.lax.stop_gradient(((scale, rotation), known))).params
+    found = _POSE[points.dtype.name].run(*jax.lax.stop_gradient(((scale, rotation), known))).params
     return energies.pose_at(implicit.root(_pose_slope, _no_step, found, known), *found)
 
 
