@@ -1,14 +1,14 @@
 """The solver alone on outside reference problems (``benchmarks.reference``): sets solved to four digits."""
 
-from benchmarks import reference
 from benchmarks.findings import Findings, Setup
 from benchmarks.metrics import Metric
+from benchmarks.reference import compare
 
 OURS, SCIPY = "jaxface", "SciPy lm"
 
 
 def measure(setup: Setup) -> Findings:
-    results = reference.run()["results"]
+    results = compare.run()["results"]
     return Findings(
         [
             Metric(

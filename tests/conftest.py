@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import jaxface
 from jaxface import camera
 
 SHARED = Path(__file__).parents[2] / "shared"
+sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks; at the end, so that the installed jaxface is tested
 
 
 @pytest.fixture(scope="session")

@@ -1,26 +1,21 @@
 """The benchmark suite's own arithmetic, and that its opponents minimise what jaxface minimises."""
 
 import json
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
 import jaxface
+from benchmarks import metrics
+from benchmarks.devices import collectives
+from benchmarks.energy import cost
+from benchmarks.inputs import first, random_faces
+from benchmarks.metrics import Metric
+from benchmarks.opponents import numpy_batched, numpy_single, scipy_least_squares
+from benchmarks.roofline import least_flops
 from jaxface import FitOptions
-
-sys.path.append(str(Path(__file__).parents[1]))  # last, so that an installed jaxface stays the one that is tested
-
-from benchmarks import metrics  # noqa: E402
-from benchmarks.devices import collectives  # noqa: E402
-from benchmarks.energy import cost  # noqa: E402
-from benchmarks.inputs import first, random_faces  # noqa: E402
-from benchmarks.metrics import Metric  # noqa: E402
-from benchmarks.opponents import numpy_batched, numpy_single, scipy_least_squares  # noqa: E402
-from benchmarks.roofline import least_flops  # noqa: E402
 
 
 def of_both(result):

@@ -1,3 +1,1 @@
 """The Levenberg-Marquardt solvers alone, on outside reference problems: ``python -m benchmarks.reference``."""
-
-from benchmarks.reference.compare import run as run
