@@ -1,5 +1,7 @@
+import shutil
 import sys
 from dataclasses import replace
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import jax
@@ -59,6 +61,15 @@ def face(small):
 def x64():
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(scope="module")
+def photograph(tmp_path_factory):
+    """The demo photograph as a file."""
+    path = tmp_path_factory.mktemp("photograph") / "astronaut.png"
+    with as_file(files("jaxface.assets").joinpath("astronaut.png")) as source:
+        shutil.copy(source, path)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.resources import as_file, files
 from io import StringIO
 from pathlib import Path
 
@@ -39,15 +38,6 @@ WRITTEN = {
 }
 PACKAGE = Path(session.__file__).parents[2]
 """Where processes of their own find the package that is tested."""
-
-
-@pytest.fixture(scope="module")
-def photograph(tmp_path_factory):
-    """The demo photograph as a file."""
-    path = tmp_path_factory.mktemp("photograph") / "astronaut.png"
-    with as_file(files("jaxface.assets").joinpath("astronaut.png")) as source:
-        shutil.copy(source, path)
-    return path
 
 
 @pytest.fixture(scope="module")

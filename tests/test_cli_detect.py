@@ -1,6 +1,4 @@
 import json
-import shutil
-from importlib.resources import as_file, files
 
 import numpy as np
 import pytest
@@ -25,14 +23,6 @@ def jaxface(tmp_path, monkeypatch):
     """``jaxface(*arguments)``: the command, run in this process in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-@pytest.fixture(scope="module")
-def photograph(tmp_path_factory):
-    path = tmp_path_factory.mktemp("photograph") / "astronaut.png"
-    with as_file(files("jaxface.assets").joinpath("astronaut.png")) as source:
-        shutil.copy(source, path)
-    return path
 
 
 @pytest.fixture(scope="module")
