@@ -72,6 +72,29 @@ def photograph(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def pixels(photograph):
+    """The demo photograph, (H, W, 3) uint8."""
+    return jaxface.read_image(photograph)
+
+
+@pytest.fixture
+def no_user_cache(monkeypatch):
+    """The tests compile once in their process and leave the user's cache alone."""
+    monkeypatch.setattr("jaxface.cli.session._keep_compilations", lambda: None)
+
+
+@pytest.fixture(name="jaxface")
+def command(tmp_path, monkeypatch, no_user_cache):
+    """``jaxface(*arguments)``: the command, run in this process in an empty folder."""
+    from typer.testing import CliRunner
+
+    from jaxface.cli.main import app
+
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
 @pytest.fixture(scope="session")
 def shared():
     """The folder of data that is measured against, for tests that need it."""

@@ -14,17 +14,17 @@ import pytest
 import trimesh
 from PIL import Image
 from rich.console import Console
-from typer.testing import CliRunner
 
 import jaxface.cli.session as session
 import jaxface.pipelines.image as pipeline
-from jaxface.cli.main import app
 from jaxface.cli.session import _folders, _table
 from jaxface.cli.terminal import printable
 from jaxface.detection import read_image
 from jaxface.export.records import read_npz
 from jaxface.model import load_model, save_model
 from jaxface.pipelines.image import ImageReport
+
+pytestmark = pytest.mark.usefixtures("no_user_cache")
 
 WRITTEN = {
     "face.obj",
@@ -43,19 +43,6 @@ PACKAGE = Path(session.__file__).parents[2]
 @pytest.fixture(scope="module")
 def compilations(tmp_path_factory):
     return tmp_path_factory.mktemp("compilations")
-
-
-@pytest.fixture(autouse=True)
-def no_user_cache(monkeypatch):
-    """The tests compile once in their process and leave the user's cache alone."""
-    monkeypatch.setattr(session, "_keep_compilations", lambda: None)
-
-
-@pytest.fixture
-def jaxface(tmp_path, monkeypatch):
-    """``jaxface(*arguments)``: the command, run in this process in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

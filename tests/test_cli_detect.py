@@ -3,26 +3,13 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-import jaxface.cli.session as session
-from jaxface.cli.main import app
 from jaxface.detection import detect, read_image, read_landmarks, write_landmarks
 from jaxface.detection.faces import box
 from jaxface.export.records import read_npz
 from jaxface.types import Landmarks
 
-
-@pytest.fixture(autouse=True)
-def no_user_cache(monkeypatch):
-    monkeypatch.setattr(session, "_keep_compilations", lambda: None)
-
-
-@pytest.fixture
-def jaxface(tmp_path, monkeypatch):
-    """``jaxface(*arguments)``: the command, run in this process in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+pytestmark = pytest.mark.usefixtures("no_user_cache")
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,8 @@ from evaluation_faces import head, moved
 from PIL import Image
 from scipy.io import savemat
 from small_model import small_landmarks, small_result
-from typer.testing import CliRunner
 
 import jaxface.pipelines.evaluation as pipeline
-from jaxface.cli.main import app
 from jaxface.evaluation import aflw2000
 from jaxface.evaluation.datasets import find_pairs
 from jaxface.export.records import write_npz
@@ -22,10 +20,9 @@ from jaxface.rendering.posed import image_landmarks
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    """``run(*arguments)``: the command, in this process in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+def run(jaxface):
+    """``run(*arguments)``: the command ``jaxface evaluate``."""
+    return lambda *arguments: jaxface("evaluate", *arguments)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -12,7 +11,7 @@ from skimage.measure import find_contours
 
 import jaxface
 from jaxface import camera
-from jaxface.detection import detect, read_image
+from jaxface.detection import detect
 from jaxface.detection.native import native_logs_dropped
 from jaxface.detection.silhouettes import visible_contour
 from jaxface.detection.tiling import search
@@ -32,14 +31,8 @@ SEEN = {
 
 
 @pytest.fixture(scope="module")
-def photograph():
-    with as_file(files("jaxface.assets").joinpath("astronaut.png")) as path:
-        return read_image(path)
-
-
-@pytest.fixture(scope="module")
-def found(photograph):
-    return detect(photograph)
+def found(pixels):
+    return detect(pixels)
 
 
 def test_the_demo_photograph_has_one_face_where_it_is_seen(found):
@@ -51,8 +44,8 @@ def test_the_demo_photograph_has_one_face_where_it_is_seen(found):
     assert face.xyz[30, 2] < face.xyz[[0, 16], 2].min() - 30  # the nose's tip is nearer than the ears: z points away
 
 
-def test_the_dense_points_hold_the_68(photograph, found):
-    (dense,) = detect(photograph, "mediapipe478")
+def test_the_dense_points_hold_the_68(pixels, found):
+    (dense,) = detect(pixels, "mediapipe478")
     assert dense.xy.shape == (478, 2) and dense.xyz.shape == (478, 3)
     np.testing.assert_array_equal(dense.xyz[IBUG68_FROM_MEDIAPIPE478], found[0].xyz)
     np.testing.assert_array_equal(dense.xy, dense.xyz[:, :2])
@@ -69,9 +62,9 @@ def test_points_agree_with_those_marked_by_hand(shared):
     assert error[JAW].mean() < 0.10
 
 
-def test_faces_come_from_left_to_right(photograph, found):
-    mirrored = photograph[:, ::-1]
-    left, right = detect(np.concatenate([photograph, mirrored], axis=1))
+def test_faces_come_from_left_to_right(pixels, found):
+    mirrored = pixels[:, ::-1]
+    left, right = detect(np.concatenate([pixels, mirrored], axis=1))
     assert np.linalg.norm(left.xy - found[0].xy, axis=-1).max() < 4
     back = np.stack([1024 - right.xy[IBUG68_MIRROR, 0], right.xy[IBUG68_MIRROR, 1]], axis=-1)
     assert np.linalg.norm(back - found[0].xy, axis=-1).mean() < 3
@@ -90,17 +83,17 @@ def test_a_structured_picture_without_a_face_has_none():
 
 
 @pytest.mark.parametrize("size, at", [((1500, 1500), (300, 700)), ((4000, 512), (2900, 0)), ((512, 1800), (0, 1200))])
-def test_a_small_face_in_a_large_picture_is_found_once(photograph, found, size, at):
+def test_a_small_face_in_a_large_picture_is_found_once(pixels, found, size, at):
     (width, height), (left, top) = size, at
     canvas = np.full((height, width, 3), (90, 120, 150), np.uint8)
-    canvas[top : top + 512, left : left + 512] = photograph[: height - top, : width - left]
+    canvas[top : top + 512, left : left + 512] = pixels[: height - top, : width - left]
     (face,) = detect(canvas)
     assert np.linalg.norm(face.xy - (left, top) - found[0].xy, axis=-1).mean() < 3
 
 
-def test_a_face_that_fills_the_picture_is_found(photograph, found):
+def test_a_face_that_fills_the_picture_is_found(pixels, found):
     low, high = found[0].xy.min(axis=0).astype(int), found[0].xy.max(axis=0).astype(int)
-    tight = photograph[low[1] - 20 : high[1] + 2, low[0] - 2 : high[0] + 2]
+    tight = pixels[low[1] - 20 : high[1] + 2, low[0] - 2 : high[0] + 2]
     (face,) = detect(tight)
     assert np.linalg.norm(face.xy + (low - (2, 20)) - found[0].xy, axis=-1).mean() < 5
 

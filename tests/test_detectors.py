@@ -1,6 +1,5 @@
 import socket
 import sys
-from importlib.resources import as_file, files
 from importlib.util import find_spec
 
 import numpy as np
@@ -16,14 +15,8 @@ from jaxface.types import Landmarks
 
 
 @pytest.fixture(scope="module")
-def photograph():
-    with as_file(files("jaxface.assets").joinpath("astronaut.png")) as path:
-        return read_image(path)
-
-
-@pytest.fixture(scope="module")
-def found(photograph):
-    (face,) = detect(photograph)
+def found(pixels):
+    (face,) = detect(pixels)
     return face
 
 
@@ -46,14 +39,14 @@ needs_dlib = needs("dlib", "face_recognition_models")
 needs_fan = needs("torch", "face_alignment")
 
 
-def test_a_detector_is_chosen_by_name(photograph, found):
-    (face,) = jaxface.detect(photograph, detector="mediapipe")
+def test_a_detector_is_chosen_by_name(pixels, found):
+    (face,) = jaxface.detect(pixels, detector="mediapipe")
     np.testing.assert_array_equal(face.xy, found.xy)
     with pytest.raises(ValueError, match="detector='mtcnn': takes one of .*mediapipe, dlib, dlib.mediapipe, fan"):
-        detect(photograph, detector="mtcnn")
+        detect(pixels, detector="mtcnn")
 
 
-def test_an_installed_package_adds_a_detector(tmp_path, monkeypatch, photograph):
+def test_an_installed_package_adds_a_detector(tmp_path, monkeypatch, pixels):
     (tmp_path / "corners.py").write_text(
         "import numpy as np\n"
         "from jaxface import Landmarks\n"
@@ -74,13 +67,13 @@ def test_an_installed_package_adds_a_detector(tmp_path, monkeypatch, photograph)
         "[jaxface.detectors]\ncorners = corners:Corners\nmediapipe = corners:Corners\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    (face,) = jaxface.detect(photograph, detector="corners")
-    assert face.xy[0, 0] == len(photograph)
+    (face,) = jaxface.detect(pixels, detector="corners")
+    assert face.xy[0, 0] == len(pixels)
     assert sys.modules["corners"].closed == ["ibug68"]
-    (face,) = jaxface.detect(photograph)  # a name of this package is not another's to take
-    assert face.xy[0, 0] != len(photograph)
+    (face,) = jaxface.detect(pixels)  # a name of this package is not another's to take
+    assert face.xy[0, 0] != len(pixels)
     with pytest.raises(ValueError, match="takes one of .*corners"):
-        detect(photograph, detector="nothing")
+        detect(pixels, detector="nothing")
     with pytest.raises(KeyError), opened("corners"):
         raise KeyError
     assert len(sys.modules["corners"].closed) == 2
@@ -94,30 +87,30 @@ def test_an_installed_package_adds_a_detector(tmp_path, monkeypatch, photograph)
         ("fan", "face_alignment", "the package face-alignment .*: pip install 'jaxface.fan.'"),
     ],
 )
-def test_a_missing_package_is_named(monkeypatch, photograph, name, missing, says):
+def test_a_missing_package_is_named(monkeypatch, pixels, name, missing, says):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ValueError, match=f"the detector {missing.split('_')[0].replace('face', 'fan')} needs {says}"):
-        detect(photograph, detector=name)
+        detect(pixels, detector=name)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "mediapipe"])
-def test_detectors_of_68_points_give_no_others(photograph, name):
+def test_detectors_of_68_points_give_no_others(pixels, name):
     with pytest.raises(ValueError, match="scheme='mediapipe478': the detector .* gives ibug68"):
-        detect(photograph, "mediapipe478", name)
+        detect(pixels, "mediapipe478", name)
 
 
 @needs_dlib
-def test_dlib_sees_what_mediapipe_sees(photograph, found):
-    (alone,) = detect(photograph, detector="dlib")
-    (both,) = detect(photograph, detector="dlib+mediapipe")
+def test_dlib_sees_what_mediapipe_sees(pixels, found):
+    (alone,) = detect(pixels, detector="dlib")
+    (both,) = detect(pixels, detector="dlib+mediapipe")
     assert not has_depth(alone) and has_depth(both)
     np.testing.assert_array_equal(both.xyz, found.xyz)
     eyes = np.linalg.norm(found.xy[36] - found.xy[45])
     for face in alone, both:
         assert face.xy.shape == (68, 2) and face.xy.dtype == np.float32
         assert np.linalg.norm(face.xy - found.xy, axis=-1)[INNER].mean() < 0.06 * eyes
-    turned = np.ascontiguousarray(photograph[:, ::-1])
-    left, right = detect(np.concatenate([photograph, turned], axis=1), detector="dlib")
+    turned = np.ascontiguousarray(pixels[:, ::-1])
+    left, right = detect(np.concatenate([pixels, turned], axis=1), detector="dlib")
     assert left.xy[30, 0] < 512 < right.xy[30, 0]
     assert detect(np.full((90, 120, 3), 90, np.uint8), detector="dlib") == []
 
@@ -137,10 +130,10 @@ def test_dlib_is_nearer_to_points_marked_by_hand(shared):
 
 
 @needs_fan
-def test_fan_without_its_weights_says_where_they_go_and_asks_nobody(tmp_path, monkeypatch, photograph, no_connection):
+def test_fan_without_its_weights_says_where_they_go_and_asks_nobody(tmp_path, monkeypatch, pixels, no_connection):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(ValueError, match="weights, which jaxface does not download: put https.* into ") as raised:
-        detect(photograph, detector="fan")
+        detect(pixels, detector="fan")
     assert str(raised.value).endswith(str(tmp_path / "hub" / "checkpoints"))
     assert str(raised.value).count("https://") == 3
     assert list(tmp_path.iterdir()) == []
@@ -148,7 +141,7 @@ def test_fan_without_its_weights_says_where_they_go_and_asks_nobody(tmp_path, mo
 
 @needs_fan
 @pytest.mark.filterwarnings("default")  # of numba and torch
-def test_fan_loads_its_weights_and_gives_points_in_our_frame(tmp_path, monkeypatch, photograph, found, no_connection):
+def test_fan_loads_its_weights_and_gives_points_in_our_frame(tmp_path, monkeypatch, pixels, found, no_connection):
     """Stand-ins of the networks' signatures: every point is where the photograph is brightest, and as deep as it is
     bright where its heat map says it is."""
     import torch
@@ -182,7 +175,7 @@ def test_fan_loads_its_weights_and_gives_points_in_our_frame(tmp_path, monkeypat
     torch.save({"state_dict": {"module.gain": torch.tensor(40.0)}}, depth)
 
     x, y = 240, 120
-    image = photograph // 4
+    image = pixels // 4
     image[y - 3 : y + 4, x - 3 : x + 4] = 255
     monkeypatch.setattr("jaxface.detection.mediapipe.find_faces", lambda *arguments: [found])
     (face,) = detect(image, detector="fan")
@@ -194,14 +187,14 @@ def test_fan_loads_its_weights_and_gives_points_in_our_frame(tmp_path, monkeypat
     assert detect(image, detector="fan") == []
 
 
-def test_a_face_has_a_high_score_and_what_is_none_a_low_one(photograph, found):
+def test_a_face_has_a_high_score_and_what_is_none_a_low_one(pixels, found):
     from skimage import data
 
     rng = np.random.default_rng(0)
     with scorer() as score:
-        assert score(photograph, found) > 0.85
+        assert score(pixels, found) > 0.85
         small = Landmarks(found.xy / 8, found.xyz / 8)
-        assert score(np.ascontiguousarray(photograph[::8, ::8]), small) > 0.6
+        assert score(np.ascontiguousarray(pixels[::8, ::8]), small) > 0.6
         for image in data.coffee(), data.rocket(), np.full((300, 300, 3), 128, np.uint8):
             height, width = image.shape[:2]
             for _ in range(10):
@@ -209,4 +202,4 @@ def test_a_face_has_a_high_score_and_what_is_none_a_low_one(photograph, found):
                 moved = found.xy - found.xy.min(axis=0) + shift
                 assert score(image, Landmarks(moved.astype(np.float32), found.xyz)) < 0.6
         for away in found.xy + 5000, found.xy - 5000, found.xy * 1e4:
-            assert score(photograph, Landmarks(away.astype(np.float32), found.xyz)) == 0
+            assert score(pixels, Landmarks(away.astype(np.float32), found.xyz)) == 0

@@ -88,7 +88,3 @@ class LandmarkModel:
     normals: Float[Array, "L 3"]
     identity_size: int = field(metadata={"static": True})
     scheme: str = field(metadata={"static": True})
-
-    def points(self, coefficients: Float[Array, "N"]) -> Float[Array, "L 3"]:
-        """The landmarks of these coefficients, Eq. 1."""
-        return self.mean + jnp.einsum("lcn,n->lc", self.basis, coefficients, precision=HIGHEST)

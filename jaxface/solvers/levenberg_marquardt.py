@@ -78,8 +78,12 @@ class StructuredLevenbergMarquardt(LevenbergMarquardt):
     def step(self, state: State):
         """The step to try and the decrease of the cost that the linear model predicts of it."""
         damping = state.restraint.factor * state.scale**2
-        step = -cho_solve(cho_factor(state.matrix + jnp.diag(damping)), state.gradient)
+        step = -self.solved(state.matrix + jnp.diag(damping), state.gradient)
         return step, 0.5 * step @ (damping * step - state.gradient)
+
+    def solved(self, matrix, right):
+        """x of ``matrix @ x = right`` for the damped matrix, which is positive definite."""
+        return cho_solve(cho_factor(matrix), right)
 
     def next_restraint(self, state: State, step, gain, taken):
         """From ``gain``, the decrease found over the one predicted (Madsen and Nielsen's rule)."""

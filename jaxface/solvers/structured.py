@@ -85,10 +85,8 @@ class _PoseSolver(StructuredLevenbergMarquardt):
         start = OptStep(init_params, self.init_state(init_params, *args))
         return jax.lax.fori_loop(0, self.maxiter, lambda _, at: self.update(*at, *args), start)
 
-    def step(self, state):
-        damping = state.restraint.factor * state.scale**2
-        step = -_solve_small(state.matrix + jnp.diag(damping), state.gradient)
-        return step, 0.5 * step @ (damping * step - state.gradient)
+    def solved(self, matrix, right):
+        return _solve_small(matrix, right)
 
 
 def _solve_small(matrix: Float[Array, "n n"], right: Float[Array, "n"]) -> Float[Array, "n"]:
@@ -148,13 +146,10 @@ def _pulled_back(displacement, coefficients, problem):
     return jnp.matmul(heavy.ravel(), problem.basis, precision=HIGHEST) + axes[0] * problem.prior * coefficients
 
 
-def _is_plain(problem: energies.ShapeProblem) -> bool:
-    return problem.target.weight is None and problem.points.dtype == jnp.float32
-
-
 def prepare_shape(problem: energies.ShapeProblem):
-    """The inverse of the leading block of H / s²(λ2d + λ3d): good for all rounds of a fit, whose poses are near."""
-    if not _is_plain(problem):
+    """The inverse of the leading block of H / s²(λ2d + λ3d), good for all rounds of a fit, as their poses are near; or
+    nothing, where H is to be factored."""
+    if problem.target.weight is not None or problem.points.dtype != jnp.float32:
         return None
     problem = jax.lax.stop_gradient(problem)
     size = min(HEAD, problem.coefficients.size)
