@@ -15,6 +15,7 @@ def measure(setup: Setup) -> Findings:
             "JAX_COMPILATION_CACHE_DIR": folder,
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+            "XLA_FLAGS": "",
         }
         cold, warm = (in_new_process("benchmarks.cold_start", **cache) for _ in range(2))
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.timing import timed
+from jaxface.fitting.coordinates import ACTIVE, PATTERNS
 from jaxface.solvers.structured import SHAPE_STEPS
 
 
@@ -12,11 +13,10 @@ def least_flops(points: int, components: int, iterations: int = 4, steps: int = 
     """The fewest floating-point operations of one fit, a multiply-add counting as two.
 
     A round needs the landmarks Γc and the right-hand side Γᵀ(·) of the shape step, 3LN multiply-adds each, and
-    ``steps`` conjugate-gradient steps of two such products. Where there are more points than components, a step takes
-    the N x N Gram matrices in the place of Γ, of which six are distinct. The pose, O(L), is left out.
+    ``steps`` conjugate-gradient steps of two products with the basis' core. The pose, O(L), is left out.
     """
     landmarks_and_right_hand_side = 2 * 3 * points * components
-    step = 2 * 3 * min(points, components) * components
+    step = 2 * 3 * min(points, PATTERNS) * min(components, ACTIVE)
     return 2.0 * iterations * (landmarks_and_right_hand_side + steps * step)
 
 

@@ -84,7 +84,7 @@ def turned(matrix: Float[Array, "3 3"], points: Float[Array, "3 L"]) -> Float[Ar
 def pose_at(tangent: Float[Array, "4"], scale: Float[Array, ""], rotation: Float[Array, "3 3"]):
     """The scale and rotation that a step leads to: a turn of the camera frame (three) and a change of log scale."""
     turn = jaxlie.SO3.exp(tangent[:3]).as_matrix()
-    return scale * jnp.exp(tangent[3]), jnp.matmul(turn, rotation, precision=HIGHEST)
+    return scale * jnp.exp(tangent[3]), turned(turn, rotation)
 
 
 def pose_displacement(tangent, scale, rotation, points: Float[Array, "3 L"], target: Float[Array, "3 L"]):
@@ -98,14 +98,16 @@ class ShapeProblem:
     """Eq. 4 in the coefficients at a fixed pose, seen from a start: ridge regression.
 
     ``coefficients`` are the start and ``points`` the centred landmarks there; ``basis`` is how the landmarks move with
-    each coefficient (centred too where all landmarks weigh alike), all x, all y, all z in one matrix, and ``gram`` its
-    Gram matrices; ``prior`` is λα, one for all, as the coefficients are those of ``jaxface.fitting.coordinates``.
+    each coefficient (centred too where all landmarks weigh alike), all x, all y, all z in one matrix, ``gram`` its
+    Gram matrices and ``core`` its gist; ``prior`` is λα, one for all, as the coefficients are those of
+    ``jaxface.fitting.coordinates``.
     """
 
     coefficients: Float[Array, "N"]
     points: Float[Array, "3 L"]
     basis: Float[Array, "3*L N"]
     gram: Float[Array, "3 3 N N"]
+    core: Float[Array, "M A"]
     scale: Float[Array, ""]
     rotation: Float[Array, "3 3"]
     target: Target

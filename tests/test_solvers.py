@@ -10,7 +10,7 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from jaxface import camera, energies, solvers
-from jaxface.fitting.coordinates import gram
+from jaxface.fitting.coordinates import core, gram
 from jaxface.solvers import structured
 from jaxface.solvers.inverse import inverse
 
@@ -56,6 +56,7 @@ def problem_and_answer(weight, weights, n=N, seed=2):
     problem = energies.ShapeProblem(
         *map(jnp.asarray, (start, (mean + basis @ start).T, rows.reshape(-1, n))),
         gram(jnp.asarray(rows), target.weight),
+        core(jnp.asarray(rows)),
         *map(jnp.asarray, (SCALE, START)),
         target,
         jnp.asarray(0.3),
@@ -100,13 +101,14 @@ def test_pose_step_is_scipys_minimum(solver, weight, weights):
     residual = lambda step: (root * (turned(step) - np.asarray(target.points).T)).ravel()
     best = least_squares(residual, np.zeros(4), xtol=1e-14, ftol=1e-14, gtol=1e-14).x
     off = Rotation.from_rotvec([0.1, -0.15, 0.05]).as_matrix() @ START
-    scale, rotation = solver.solve_pose(jnp.asarray(points.T), target, jnp.asarray(1.0), jnp.asarray(off))
+    scale, rotation = solver.solve_pose(jnp.asarray(points.T), target, jnp.asarray(1.0), jnp.asarray(off), "coarse")
     np.testing.assert_allclose(scale, np.exp(best[3]), rtol=1e-5)
     np.testing.assert_allclose(rotation, Rotation.from_rotvec(best[:3]).as_matrix() @ START, atol=1e-5)
 
 
 def test_moments_stand_for_all_landmarks(x64):
-    """The same cost (up to a constant), slope and Gauss-Newton matrix in the pose as all landmarks have."""
+    """The same cost (up to a constant), slope, Gauss-Newton matrix and second derivatives in the pose as all landmarks
+    have."""
     target = target_of(WEIGHTS[1], jnp.asarray(0.3), jnp.asarray(0.6))
     points = energies.centred(jnp.asarray(MEAN.T), target.weight)
     moments = structured.moments(points, target)
@@ -115,10 +117,11 @@ def test_moments_stand_for_all_landmarks(x64):
         whole = lambda step: energies.whitened(energies.pose_displacement(step, *pose, points, target.points), target)
         cost = lambda step: 0.5 * jnp.sum(whole(step) ** 2)
         at_rest = jnp.zeros(4)
-        value, slope, matrix = structured.pose_normal_equations(pose, moments)
+        value, slope, (gauss, newton) = structured.pose_normal_equations(pose, moments)
         np.testing.assert_allclose(slope, jax.grad(cost)(at_rest), atol=1e-10)
         jacobian = jax.jacfwd(whole)(at_rest)
-        np.testing.assert_allclose(matrix, jacobian.T @ jacobian, atol=1e-10)
+        np.testing.assert_allclose(gauss, jacobian.T @ jacobian, atol=1e-10)
+        np.testing.assert_allclose(newton, jax.hessian(cost)(at_rest), atol=1e-10)
         return value - cost(at_rest)
 
     other = camera.rotation_from_euler(jnp.array([-20.0, 85.0, 30.0]))

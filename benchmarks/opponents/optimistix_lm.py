@@ -21,7 +21,7 @@ def _minimum(residual, start, *args):
     return optimistix.least_squares(call, _SOLVER, start, args, max_steps=_STEPS, throw=False).value
 
 
-def solve_pose(points, target, scale, rotation):
+def solve_pose(points, target, scale, rotation, stage):
     """The pose that minimises Eq. 4 at fixed centred points, from a starting one."""
     step = _minimum(reference._pose_residual, jnp.zeros(4, points.dtype), scale, rotation, points, target)
     return energies.pose_at(step, scale, rotation)

@@ -17,8 +17,8 @@ from jaxface.types import POINTS, FitResult, Landmarks
 
 _AT_LANDMARKS: WeakKeyDictionary = WeakKeyDictionary()
 
-CPU_FACES = 1024
-"""A CPU fits a batch that divides by this in parts of so many, which stay in its cache."""
+CPU_FACES = range(128, 513)
+"""A CPU fits a batch in equal parts of so many faces where it divides into such: they stay in its cache."""
 
 
 def fit(model: MorphableModel, landmarks: Landmarks, options: FitOptions = FitOptions()) -> FitResult:
@@ -46,7 +46,8 @@ def fit(model: MorphableModel, landmarks: Landmarks, options: FitOptions = FitOp
 def fit_batch(model: MorphableModel, landmarks: Landmarks, options: FitOptions = FitOptions()) -> FitResult:
     """Fit many faces at once: ``fit`` with a leading batch axis on every array of ``landmarks`` and of the result.
 
-    One compilation for each batch size. The batch is split over all local devices when it divides evenly among them.
+    One compilation for each batch size. The batch is split over all local devices when it divides evenly among them
+    (over several CPU devices with the default solver alone).
     A face that cannot be fitted changes no other one. Args, raises: as ``fit``.
     """
     _check(model, landmarks, options, batch=True)
@@ -69,15 +70,17 @@ def _fit(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, options:
 @partial(jax.jit, static_argnames="options")
 def _fit_batch(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, options: FitOptions) -> FitResult:
     devices = jax.local_devices()
+    on_cpu = devices[0].platform == "cpu"
 
     def many(model, axes, landmarks):
         one = lambda face: fit_one(model, axes, face, options)
         count = landmarks.xy.shape[0]
-        if devices[0].platform != "cpu" or count % CPU_FACES:
-            return jax.vmap(one)(landmarks)
-        return jax.lax.map(one, landmarks, batch_size=CPU_FACES)
+        parts = [part for part in CPU_FACES if count % part == 0] if on_cpu else []
+        return jax.lax.map(one, landmarks, batch_size=parts[-1]) if parts else jax.vmap(one)(landmarks)
 
-    if len(devices) == 1 or landmarks.xy.shape[0] % len(devices):
+    # The other solvers call LAPACK, which in a loop stands still for good on several CPU devices: they share threads.
+    alone = len(devices) == 1 or (on_cpu and options.solver != "structured")
+    if alone or landmarks.xy.shape[0] % len(devices):
         return many(model, axes, landmarks)
     mesh = jax.sharding.Mesh(np.array(devices), "faces")
     every, faces = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("faces")

@@ -13,14 +13,19 @@ from jaxface.camera import HIGHEST
 from jaxface.model.morphable import LandmarkModel
 from jaxface.pytree import pytree
 
+ACTIVE, PATTERNS = 80, 40
+"""How many coordinates, and how many patterns over the landmarks, hold all motion but hundredths of a millimetre."""
+
 
 @pytree
 class Coordinates:
     """``basis`` is the landmarks' centred motion a unit of each coordinate, the most moving first: all x, all y, all z
-    in one matrix. ``gram`` are its Gram matrices. ``mixing @ coordinates`` are the model's coefficients (α, β)."""
+    in one matrix. ``gram`` are its Gram matrices. ``core`` is the basis of the first coordinates seen through the
+    few patterns of landmarks that move most with them. ``mixing @ coordinates`` are the model's coefficients (α, β)."""
 
     basis: Float[Array, "3*L N"]
     gram: Float[Array, "3 3 N N"]
+    core: Float[Array, "M A"]
     mixing: Float[Array, "N N"]
 
 
@@ -33,7 +38,16 @@ def coordinates(model: LandmarkModel, expression_unit: Float[Array, ""]) -> Coor
     # A choice of axes, which no result depends on: a traced model needs no slope through it.
     turn = jnp.linalg.eigh(jax.lax.stop_gradient(motion))[1][:, ::-1]
     basis = jnp.matmul(centred, turn, precision=HIGHEST)
-    return Coordinates(basis.reshape(-1, size), gram(basis, None), units[:, None] * turn)
+    return Coordinates(basis.reshape(-1, size), gram(basis, None), core(basis), units[:, None] * turn)
+
+
+def core(basis: Float[Array, "3 L N"]) -> Float[Array, "M A"]:
+    """The first coordinates' motion in the patterns over the landmarks, orthonormal, that hold most of it."""
+    active = jax.lax.stop_gradient(basis[:, :, :ACTIVE])
+    together = jnp.einsum("aln,akn->lk", active, active, precision=HIGHEST)
+    patterns = jnp.linalg.eigh(together)[1][:, -PATTERNS:]
+    seen = jnp.einsum("lk,aln->akn", patterns, active, precision=HIGHEST)
+    return seen.reshape(-1, active.shape[-1])
 
 
 def gram(basis: Float[Array, "3 L N"], weight: Float[Array, "L"] | None) -> Float[Array, "3 3 N N"]:

@@ -38,8 +38,8 @@ def fit_one(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, optio
     def problem_at(coordinates, points, scale, rotation):
         weights = data_weights(options.variant, camera.euler_deg(rotation)[1])
         target = energies.merge(centred_xy, centred_xyz, weight, *weights)
-        problem = energies.ShapeProblem(coordinates, points, axes.basis, gram_of, scale, rotation, target, prior)
-        return problem, weights
+        basis = axes.basis, gram_of, axes.core
+        return energies.ShapeProblem(coordinates, points, *basis, scale, rotation, target, prior), weights
 
     def round_(carry, _):
         coordinates, points, scale, rotation, before = carry
@@ -47,7 +47,7 @@ def fit_one(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, optio
         coordinates = solver.solve_shape(problem, prepared)
         moved = jnp.matmul(axes.basis, coordinates, precision=HIGHEST).reshape(mean.shape)
         points = mean + energies.recentred(moved, weight)
-        scale, rotation = solver.solve_pose(points, problem.target, scale, rotation)
+        scale, rotation = solver.solve_pose(points, problem.target, scale, rotation, "round")
         after = scale * energies.turned(rotation, points)
         change = after - before
         moved = jnp.sqrt(jnp.vdot(change, change, precision=HIGHEST) / change.shape[1]) / scale

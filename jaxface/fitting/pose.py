@@ -16,7 +16,7 @@ def affine_pose(points: Float[Array, "3 L"], xy: Float[Array, "2 L"], weight: Fl
 
     Returns ``scale, rotation``. The rows A (2, 3) become (A Aᵀ)^-½ A and the scale the mean of A's singular values.
     """
-    points, xy = energies.centred(points, weight), energies.centred(xy, weight)
+    points = energies.centred(points, weight)  # and with them the products of both
     heavy = points * weight
     moments = jnp.matmul(points, heavy.T, precision=HIGHEST)
     rows = jnp.matmul(jnp.matmul(xy, heavy.T, precision=HIGHEST), jnp.linalg.inv(moments), precision=HIGHEST)
@@ -53,12 +53,12 @@ def initial_pose(model: LandmarkModel, xy: Float[Array, "2 L"], xyz: Float[Array
         sides = visibility.silhouettes(model.scheme)
         scale, rotation = coarse_pose(points, xy, heed, sides, solve_pose)
         replaced = visibility.hidden(model.normals, rotation) & sides.any(axis=0)
-        xy = visible_xy(xy, xyz, heed, replaced)
+        xy, stage = visible_xy(xy, xyz, heed, replaced), "refined"
     else:
-        scale, rotation = affine_pose(points, xy, heed)
+        (scale, rotation), stage = affine_pose(points, xy, heed), "coarse"
     weights = data_weights(variant, camera.euler_deg(rotation)[1])
     target = energies.merge(energies.centred(xy, weight), energies.centred(xyz, weight), weight, *weights)
-    return *solve_pose(energies.centred(points, weight), target, scale, rotation), xy
+    return *solve_pose(energies.centred(points, weight), target, scale, rotation, stage), xy
 
 
 def coarse_pose(
@@ -70,12 +70,13 @@ def coarse_pose(
     ``sides``: which landmarks are on either side's silhouette.
     """
     flat = jnp.array([1.0, 1.0, 0.0], xy.dtype)
+    image = jnp.concatenate([xy, jnp.zeros_like(xy[:1])])
 
     def from_side(other):
+        # The centred points' products with the landmarks are those with the centred landmarks.
         seen = jnp.where(other, 0.0, weight)
-        model, image = energies.centred(points, seen), energies.centred(xy, seen)
-        target = jnp.concatenate([image, jnp.zeros_like(image[:1])])
-        return solve_pose(model, energies.Target(target, flat, seen), *affine_pose(model, image, seen))
+        target = energies.Target(image, flat, seen)
+        return solve_pose(energies.centred(points, seen), target, *affine_pose(points, xy, seen), "coarse")
 
     scale, rotation = jax.vmap(from_side)(sides)
     yaw = jnp.abs(camera.euler_deg(rotation)[:, 1])

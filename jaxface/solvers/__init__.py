@@ -1,7 +1,8 @@
 """Solvers of the two sub-problems of a fit, one a file, chosen by name.
 
-Each file offers ``solve_pose(points, target, scale, rotation)``, and ``solve_shape(problem, prepared)`` with what
-``prepare_shape(problem)`` found once for all rounds of a fit.
+Each file offers ``solve_pose(points, target, scale, rotation, stage)``, ``stage`` saying how near the start is:
+"coarse" (a closed form), "refined" (a coarse pose) or "round" (the pose of the round before); and
+``solve_shape(problem, prepared)`` with what ``prepare_shape(problem)`` found once for all rounds of a fit.
 """
 
 from importlib import import_module

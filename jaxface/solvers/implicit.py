@@ -5,6 +5,9 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from jaxface.camera import HIGHEST
+from jaxface.solvers.inverse import inverse
+
 
 def root(gradient, solve, *args):
     """``solve(*args)``, a vector, as the root of ``gradient(x, *args)``: its value as it is, its derivatives with
@@ -22,4 +25,4 @@ def _root_jvp(gradient, primals, tangents):
     found, args = primals
     x = _root(gradient, found, args)
     change = jax.jvp(lambda *args: gradient(x, *args), args, tangents[1])[1]
-    return x, -jnp.linalg.solve(jax.jacfwd(gradient)(x, *args), change)
+    return x, -jnp.matmul(inverse(jax.jacfwd(gradient)(x, *args)), change, precision=HIGHEST)

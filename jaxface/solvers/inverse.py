@@ -1,8 +1,9 @@
 """Inverses of many small positive definite matrices.
 
-LAPACK takes them one after the other, at some microseconds each. Here a matrix is halved (Schur) until its blocks are
-few enough for Gauss and Jordan's method, written as one update of rank one a pivot: plain arithmetic, which with the
-batch as the last axis fills a processor's vector units.
+LAPACK takes them one after the other, at some microseconds each; and in a loop, on several CPU devices, its calls
+wait for each other for good in the one pool of threads that these devices share. Here a matrix is halved (Schur) until
+its blocks are few enough for Gauss and Jordan's method, written as one update of rank one a pivot: plain arithmetic,
+which with the batch as the last axis fills a processor's vector units.
 """
 
 import jax
@@ -19,8 +20,8 @@ _LANES = 128
 
 
 def inverse(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
-    """The inverse of a symmetric positive definite matrix, without pivoting."""
-    unit = jax.lax.rsqrt(jnp.diag(matrix))
+    """The inverse of a symmetric positive definite matrix, or of one near it: without pivoting."""
+    unit = jax.lax.rsqrt(jnp.abs(jnp.diag(matrix)))
     unit = unit[:, None] * unit
     return unit * _of_unit_diagonal(unit * matrix)
 

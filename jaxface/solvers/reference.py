@@ -32,7 +32,7 @@ def _stock(residual):
 _pose, _shape = _stock(_pose_residual), _stock(_shape_residual)
 
 
-def solve_pose(points, target, scale, rotation):
+def solve_pose(points, target, scale, rotation, stage):
     """The pose that minimises Eq. 4 at fixed centred points, from a starting one: ``scale, rotation``."""
     step = _pose(jnp.zeros(4, points.dtype), scale, rotation, points, target)
     return energies.pose_at(step, scale, rotation)

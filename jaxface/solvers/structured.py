@@ -1,13 +1,14 @@
 """``solver="structured"``, the default: it never sees a Jacobian of the landmarks.
 
 Pose: at fixed points x and targets y, Eq. 4 depends on them through Σxxᵀ and Σyxᵀ alone, so each Levenberg-Marquardt
-step is arithmetic on 3x3 matrices, whatever the number of landmarks.
+step is arithmetic on 3x3 matrices, whatever the number of landmarks. They give the exact second derivatives too, so a
+step is Newton's where these curve up in all directions, and Gauss and Newton's elsewhere.
 
 Shape: Eq. 4 is quadratic, with H = s²(λ2d + λ3d) (S - ρ Γ_rᵀΓ_r) + Λ, where S = Σ_a G_aa is diagonal in the
 coordinates of ``jaxface.fitting.coordinates``, ρ = λ2d / (λ2d + λ3d), and Γ_r is the landmarks' motion along the
 viewing direction r. Few steps of conjugate gradients from the last round's answer solve it to single precision's needs,
 with an exact inverse for the coordinates that move the landmarks most and a diagonal for the others. Where landmarks
-have weights, or more digits are asked for, H is put together from the Gram matrices and factored.
+have weights, or more digits are asked for, H is put together from the Gram matrices and inverted.
 """
 
 from functools import partial
@@ -15,7 +16,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import cho_factor, cho_solve
 from jaxopt import OptStep
 from jaxtyping import Array, Float
 
@@ -23,13 +23,16 @@ from jaxface import energies
 from jaxface.camera import HIGHEST
 from jaxface.solvers import implicit
 from jaxface.solvers.inverse import inverse
-from jaxface.solvers.levenberg_marquardt import StructuredLevenbergMarquardt
+from jaxface.solvers.levenberg_marquardt import Ending, State, StructuredLevenbergMarquardt
 
-POSE_STEPS = {"float32": 4, "float64": 16}
-"""Steps of Levenberg-Marquardt, the same for every lane of a batch: what each precision can use."""
-SHAPE_STEPS = 3
+POSE_STEPS = {
+    "float32": {"coarse": 8, "refined": 4, "round": 2},
+    "float64": {"coarse": 16, "refined": 8, "round": 4},
+}
+"""Steps of Levenberg-Marquardt, the same for every lane of a batch: what each precision can use at each stage."""
+SHAPE_STEPS = 5
 """Steps of conjugate gradients a round."""
-HEAD = 32
+HEAD = 24
 """How many coordinates the preconditioner inverts exactly."""
 
 
@@ -42,8 +45,8 @@ class Moments(NamedTuple):
 
 
 def pose_normal_equations(pose, moments: Moments):
-    """Cost (up to a constant), gradient and Gauss-Newton matrix of Eq. 4 in a small turn ω of the camera frame and the
-    logarithm of the scale, at ``pose``: scale and rotation.
+    """Cost (up to a constant), gradient, and Gauss and Newton's matrix over Newton's (the exact second derivatives), of
+    Eq. 4 in a small turn ω of the camera frame and the logarithm of the scale, at ``pose``: scale and rotation.
 
     With z = R x, A = Σzzᵀ and B = Σyzᵀ, all are sums like Σ(ω × z)ᵀ D (s z - y).
     """
@@ -57,9 +60,14 @@ def pose_normal_equations(pose, moments: Moments):
     gradient = scale * jnp.append(_axial(pull), _trace(pull))
     # Σ[z]ᵀ D [z], [z] the matrix of a cross product: DA + AD - tr(D) A - tr(A) D + (tr(A) tr(D) - tr(DA)) I
     turn = (d[:, None] + d - total) * a + jnp.diag(_trace(a) * (total - d) - _trace(length))
-    shared = _axial(length)[:, None]
-    matrix = jnp.block([[turn, shared], [shared.T, _trace(length)]])
-    return value, gradient, scale**2 * matrix
+    gauss = scale**2 * _bordered(turn, _axial(length), _trace(length))
+    # The second derivatives of s exp(ω) z are those of ω × (ω × z) = ω (ω·z) - z |ω|², of ω × z and of z.
+    bent = 0.5 * (pull + pull.T) - jnp.diag(jnp.full_like(d, _trace(pull)))
+    return value, gradient, jnp.stack([gauss, gauss + scale * _bordered(bent, _axial(pull), _trace(pull))])
+
+
+def _bordered(matrix: Float[Array, "3 3"], side: Float[Array, "3"], corner: Float[Array, ""]) -> Float[Array, "4 4"]:
+    return jnp.block([[matrix, side[:, None]], [side, corner]])
 
 
 def _trace(matrix: Float[Array, "3 3"]) -> Float[Array, ""]:
@@ -74,6 +82,9 @@ def _axial(matrix: Float[Array, "3 3"]) -> Float[Array, "3"]:
 class _PoseSolver(StructuredLevenbergMarquardt):
     """A fixed number of steps for every lane of a batch, each a 4x4 Cholesky factorisation written out."""
 
+    def column_norms(self, matrix):
+        return super().column_norms(matrix[0])
+
     def moved(self, params, step):
         return energies.pose_at(step, *params)
 
@@ -81,12 +92,24 @@ class _PoseSolver(StructuredLevenbergMarquardt):
         """The cost lacks its constant, and is a difference of sums that are as large as it is."""
         return 4 * jnp.finfo(value.dtype).eps * jnp.abs(value)
 
+    def init_state(self, init_params, *args):
+        """Of a start that is still to be looked at: an update tries a step of 0 and takes it, which spares a second
+        copy of the equations what there is to compile."""
+        value = jnp.full_like(init_params[0], jnp.inf)
+        matrix = jnp.broadcast_to(jnp.eye(4, dtype=value.dtype), (2, 4, 4)) + 0 * args[0].axes[0]
+        still = 0 * matrix[0, 0]
+        first = self.first_restraint(init_params, value, still)
+        ending = jnp.asarray(Ending.OUT_OF_ITERATIONS)
+        return State(jnp.asarray(0), first, value, still, matrix, still, value, ending)
+
     def _run(self, init_params, *args):
         start = OptStep(init_params, self.init_state(init_params, *args))
-        return jax.lax.fori_loop(0, self.maxiter, lambda _, at: self.update(*at, *args), start)
+        return jax.lax.fori_loop(0, self.maxiter + 1, lambda _, at: self.update(*at, *args), start)
 
     def solved(self, matrix, right):
-        return _solve_small(matrix, right)
+        """Newton's step, if his matrix has a factor, which is else not a number."""
+        gauss, newton = jax.vmap(_solve_small, (0, None))(matrix, right)
+        return jnp.where(jnp.all(jnp.isfinite(newton)), newton, gauss)
 
 
 def _solve_small(matrix: Float[Array, "n n"], right: Float[Array, "n"]) -> Float[Array, "n"]:
@@ -106,8 +129,9 @@ def _solve_small(matrix: Float[Array, "n n"], right: Float[Array, "n"]) -> Float
 
 
 _POSE = {
-    precision: _PoseSolver(pose_normal_equations, maxiter=steps, damping_parameter=1e-3, implicit_diff=False)
-    for precision, steps in POSE_STEPS.items()
+    (precision, stage): _PoseSolver(pose_normal_equations, maxiter=steps, damping_parameter=3e-3, implicit_diff=False)
+    for precision, stages in POSE_STEPS.items()
+    for stage, steps in stages.items()
 }
 
 
@@ -118,10 +142,10 @@ def moments(points: Float[Array, "3 L"], target: energies.Target) -> Moments:
     return Moments(square, cross, target.axes)
 
 
-def solve_pose(points: Float[Array, "3 L"], target: energies.Target, scale, rotation):
+def solve_pose(points: Float[Array, "3 L"], target: energies.Target, scale, rotation, stage: str):
     """The pose that minimises Eq. 4 at fixed centred points, from a starting one: ``scale, rotation``."""
     known = moments(points, target)
-    found = _POSE[points.dtype.name].run(*jax.lax.stop_gradient(((scale, rotation), known))).params
+    found = _POSE[points.dtype.name, stage].run(*jax.lax.stop_gradient(((scale, rotation), known))).params
     return energies.pose_at(implicit.root(_pose_slope, _no_step, found, known), *found)
 
 
@@ -148,7 +172,7 @@ def _pulled_back(displacement, coefficients, problem):
 
 def prepare_shape(problem: energies.ShapeProblem):
     """The inverse of the leading block of H / s²(λ2d + λ3d), good for all rounds of a fit, as their poses are near; or
-    nothing, where H is to be factored."""
+    nothing, where all of H is to be inverted."""
     if problem.target.weight is not None or problem.points.dtype != jnp.float32:
         return None
     problem = jax.lax.stop_gradient(problem)
@@ -172,7 +196,7 @@ def _metric(problem):
 
 def solve_shape(problem: energies.ShapeProblem, head) -> Float[Array, "N"]:
     """The coefficients that minimise Eq. 4 at a fixed pose; ``head`` is what ``prepare_shape`` gave."""
-    solve = _by_factors if head is None else partial(_by_gradients, head=head)
+    solve = _by_inverse if head is None else partial(_by_gradients, head=head)
     return implicit.root(shape_gradient, solve, problem)
 
 
@@ -183,27 +207,30 @@ def _downhill(problem):
     return -slope / (problem.scale**2 * problem.target.axes[0])
 
 
-def _by_factors(problem):
-    return problem.coefficients + cho_solve(cho_factor(_matrix(problem, problem.gram)), _downhill(problem))
+def _by_inverse(problem):
+    whole = inverse(_matrix(problem, problem.gram))
+    return problem.coefficients + jnp.matmul(whole, _downhill(problem), precision=HIGHEST)
 
 
 def _by_gradients(problem, head):
-    """Preconditioned conjugate gradients on H / s²(λ2d + λ3d)."""
-    size, axes, view = len(head), problem.target.axes, problem.rotation[2]
+    """Preconditioned conjugate gradients in the coordinates and patterns of landmarks that hold nearly all motion, and
+    a step down the diagonal in the other coordinates. What this leaves out is in the gradient of the next round."""
+    core, axes, view = problem.core, problem.target.axes, problem.rotation[2]
+    size, active = len(head), core.shape[1]
     metric, share = _metric(problem)
     flat = 1 - axes[2] / axes[0]  # ρ
     squares = jnp.einsum("abnn->abn", problem.gram)
-    still = jnp.einsum("aan->n", squares) + share
+    still = jnp.einsum("aan->n", squares)[:active] + share
     diagonal = jnp.einsum("ab,abn->n", metric, squares, precision=HIGHEST) + share
 
     def apply(x):
-        moved = jnp.matmul(problem.basis, x, precision=HIGHEST).reshape(3, -1)
+        moved = jnp.matmul(core, x, precision=HIGHEST).reshape(3, -1)
         along = view[:, None] * jnp.sum(view[:, None] * moved, axis=0)
-        return still * x - flat * jnp.matmul(along.ravel(), problem.basis, precision=HIGHEST)
+        return still * x - flat * jnp.matmul(along.ravel(), core, precision=HIGHEST)
 
     def precondition(r):
         first = jnp.matmul(head, r[:size], precision=HIGHEST)
-        return jnp.concatenate([first, r[size:] / diagonal[size:]])
+        return jnp.concatenate([first, r[size:] / diagonal[size:active]])
 
     def step(_, carry):
         x, r, p, old = carry
@@ -214,9 +241,11 @@ def _by_gradients(problem, head):
         new = jnp.dot(r, z)
         return x, r, z + _ratio(new, old) * p, new
 
-    r = _downhill(problem)
+    down = _downhill(problem)
+    r = down[:active]
     z = precondition(r)
-    return jax.lax.fori_loop(0, SHAPE_STEPS, step, (problem.coefficients, r, z, jnp.dot(r, z)))[0]
+    x = jax.lax.fori_loop(0, SHAPE_STEPS, step, (jnp.zeros_like(r), r, z, jnp.dot(r, z)))[0]
+    return problem.coefficients + jnp.concatenate([x, down[active:] / diagonal[active:]])
 
 
 def _ratio(part, whole):
