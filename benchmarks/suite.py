@@ -13,8 +13,8 @@ from benchmarks.findings import Findings, Setup
 from benchmarks.metrics import Metric
 from benchmarks.roofline import sgemm_rate
 
-QUICK = ("throughput", "latency", "peers", "agreement", "compiling")
-WHOLE = (*QUICK, "same_cost", "devices", "million", "reference_problems")
+QUICK = ("throughput", "latency", "peers", "agreement")
+WHOLE = (*QUICK, "compiling", "same_cost", "devices", "million", "reference_problems")
 
 
 class Report(NamedTuple):

@@ -83,7 +83,7 @@ def measure(setup: Setup) -> Findings:
         ),
         Metric("time of 478 points to that of 68", "1", ratio, "lower", reach=1.3, portable=True, includes=INCLUDES),
     ]
-    if jax.default_backend() == "cpu":
+    if jax.default_backend() == "cpu" and not setup.quick:
         metrics.append(one_device.measured(BATCH))
     usual_point, dense_point = point(usual, BATCH, 68, size), point(many, BATCH, 478, size)
     over_batch = [usual_point]

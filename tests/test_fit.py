@@ -58,6 +58,18 @@ def test_dense_landmarks(small, face):
     assert rms_mm(small, result, truth) < 1
 
 
+def test_few_patterns_stand_for_many_landmarks(x64, small, face):
+    """Single precision fits 478 landmarks through 128 patterns over them, and finds the cost that all of them have."""
+    landmarks, _ = face(seed=4, scheme="mediapipe478")
+    rng = np.random.default_rng(4)
+    noisy = jax.tree.map(lambda leaf: leaf + rng.normal(size=leaf.shape), landmarks)
+    exact = jaxface.fit(small, noisy)
+    single = jaxface.fit(small, jax.tree.map(lambda leaf: leaf.astype(np.float32), noisy))
+    np.testing.assert_allclose(single.identity, exact.identity, atol=1e-3)
+    np.testing.assert_allclose(single.expression, exact.expression, atol=1e-3)
+    np.testing.assert_allclose(single.cost, exact.cost, rtol=1e-3)
+
+
 def test_2d_does_not_look_at_3d(small, face):
     landmarks, _ = face()
     other = replace(landmarks, xyz=landmarks.xyz * 0.5 + 7)

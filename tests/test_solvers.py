@@ -10,7 +10,7 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from jaxface import camera, energies, solvers
-from jaxface.fitting.coordinates import core, gram
+from jaxface.fitting.coordinates import PATTERNS, core, gram
 from jaxface.solvers import structured
 from jaxface.solvers.inverse import inverse
 
@@ -67,6 +67,14 @@ def problem_and_answer(weight, weights, n=N, seed=2):
     left = np.concatenate([(root[..., None] * turned(basis)).reshape(-1, n), prior])
     right = np.concatenate([(root * (np.asarray(target.points).T - turned(mean))).ravel(), np.zeros(n)])
     return problem, np.linalg.lstsq(left, right, rcond=None)[0]
+
+
+def test_the_core_holds_what_few_patterns_can(x64):
+    """Eckart and Young: of all such approximations, none leaves less of the motion."""
+    basis = np.random.default_rng(5).normal(size=(3, 2 * PATTERNS, 30)) * np.linspace(1, 0, 2 * PATTERNS)[:, None]
+    lost = np.sum(basis**2) - float(jnp.sum(core(jnp.asarray(basis)) ** 2))
+    values = np.linalg.svd(np.moveaxis(basis, 1, 0).reshape(2 * PATTERNS, -1), compute_uv=False)
+    np.testing.assert_allclose(lost, np.sum(values[PATTERNS:] ** 2), atol=1e-9)
 
 
 @pytest.mark.parametrize("weight", WEIGHTS, ids=["alike", "weighted"])

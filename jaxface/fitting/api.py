@@ -38,9 +38,9 @@ def fit(model: MorphableModel, landmarks: Landmarks, options: FitOptions = FitOp
     Raises:
       ValueError: an argument has a shape, kind or scheme that is not taken; the message names it.
     """
-    _check(model, landmarks, options, batch=False)
-    landmarks = _floating(landmarks)
-    return _fit(*_at_landmarks(model, landmarks, options), landmarks, options)
+    check(model, landmarks, options, batch=False)
+    landmarks = floating(landmarks)
+    return _fit(*at_landmarks(model, landmarks, options), landmarks, options)
 
 
 def fit_batch(model: MorphableModel, landmarks: Landmarks, options: FitOptions = FitOptions()) -> FitResult:
@@ -50,9 +50,9 @@ def fit_batch(model: MorphableModel, landmarks: Landmarks, options: FitOptions =
     (over several CPU devices with the default solver alone).
     A face that cannot be fitted changes no other one. Args, raises: as ``fit``.
     """
-    _check(model, landmarks, options, batch=True)
-    landmarks = _floating(landmarks)
-    return _fit_batch(*_at_landmarks(model, landmarks, options), landmarks, options)
+    check(model, landmarks, options, batch=True)
+    landmarks = floating(landmarks)
+    return _fit_batch(*at_landmarks(model, landmarks, options), landmarks, options)
 
 
 def vertices(model: MorphableModel, result: FitResult, camera: bool = False) -> Float[Array, "*b V 3"]:
@@ -89,12 +89,11 @@ def _fit_batch(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, op
     return split(model, axes, landmarks)
 
 
-def _at_landmarks(
-    model: MorphableModel, landmarks: Landmarks, options: FitOptions
-) -> tuple[LandmarkModel, Coordinates]:
+def at_landmarks(model: MorphableModel, landmarks: Landmarks, options: FitOptions) -> tuple[LandmarkModel, Coordinates]:
     """The model at the landmarks in the fit's precision: kept with a concrete model, traced with a traced one."""
     dtype = jnp.result_type(model.mean.dtype, *(leaf.dtype for leaf in jax.tree.leaves(landmarks)))
-    key = landmarks.scheme, dtype, (options.identity_prior / options.expression_prior) ** 0.5
+    single = options.solver == "structured" and dtype == jnp.float32  # the others are there to be exact
+    key = landmarks.scheme, dtype, (options.identity_prior / options.expression_prior) ** 0.5, single
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(model)):
         return _restricted(model, *key)
     kept = _AT_LANDMARKS.setdefault(model, {})
@@ -104,14 +103,14 @@ def _at_landmarks(
     return kept[key]
 
 
-@partial(jax.jit, static_argnames=("scheme", "dtype"))
-def _restricted(model: MorphableModel, scheme: str, dtype, expression_unit):
+@partial(jax.jit, static_argnames=("scheme", "dtype", "single"))
+def _restricted(model: MorphableModel, scheme: str, dtype, expression_unit, single: bool):
     in_precision = lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
     there = jax.tree.map(in_precision, model).at_landmarks(scheme)
-    return there, coordinates(there, expression_unit)
+    return there, coordinates(there, expression_unit, single)
 
 
-def _floating(landmarks: Landmarks) -> Landmarks:
+def floating(landmarks: Landmarks) -> Landmarks:
     """The landmarks as arrays of the precision that is in force; whole numbers become floats."""
 
     def as_float(leaf):
@@ -121,7 +120,7 @@ def _floating(landmarks: Landmarks) -> Landmarks:
     return jax.tree.map(as_float, landmarks)
 
 
-def _check(model: MorphableModel, landmarks: Landmarks, options: FitOptions, batch: bool) -> None:
+def check(model: MorphableModel, landmarks: Landmarks, options: FitOptions, batch: bool) -> None:
     """Raise for arguments that no fit takes."""
     if not isinstance(landmarks, Landmarks):
         raise ValueError(

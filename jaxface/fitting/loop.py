@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from jaxface import camera, energies, solvers
 from jaxface.camera import HIGHEST
 from jaxface.fitting.coordinates import Coordinates, gram
-from jaxface.fitting.frame import to_unit
+from jaxface.fitting.frame import Frame, to_unit
 from jaxface.fitting.options import FitOptions
 from jaxface.fitting.pose import data_weights, initial_pose
 from jaxface.model.morphable import LandmarkModel
@@ -25,64 +25,81 @@ def fit_one(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, optio
     A face that cannot be fitted comes back as the mean face with a status that says why.
     """
     solver = solvers.solver(options.solver)
-    unit, frame, status = to_unit(landmarks, _frontal(model.mean))
+    unit, frame, status = to_unit(landmarks, frontal(model.mean))
     xy, xyz, weight = unit
     first_scale, rotation, xy = initial_pose(model, xy, xyz, weight, options.variant, solver.solve_pose)
 
     gram_of = axes.gram if weight is None else gram(axes.basis.reshape(3, -1, axes.basis.shape[-1]), weight)
     prior = jnp.asarray(options.identity_prior, xy.dtype) * first_scale**2  # mm² in units, at the mean face's scale
-    mean = energies.centred(model.mean.T, weight)
     middle_2d, middle_3d = energies.mean_point(xy, weight), energies.mean_point(xyz, weight)
-    centred_xy, centred_xyz = xy - middle_2d[:, None], xyz - middle_3d[:, None]
+    every = energies.centred(model.mean.T, weight), xy - middle_2d[:, None], xyz - middle_3d[:, None]
+    sampled = axes.patterns is not None and weight is None
+    basis = axes.sampled if sampled else axes.basis
+    sample = lambda points: jnp.matmul(points, axes.patterns, precision=HIGHEST) if sampled else points
+    mean, centred_xy, centred_xyz = map(sample, every)
 
     def problem_at(coordinates, points, scale, rotation):
         weights = data_weights(options.variant, camera.euler_deg(rotation)[1])
         target = energies.merge(centred_xy, centred_xyz, weight, *weights)
-        basis = axes.basis, gram_of, axes.core
-        return energies.ShapeProblem(coordinates, points, *basis, scale, rotation, target, prior), weights
+        known = basis, gram_of, axes.core
+        return energies.ShapeProblem(coordinates, points, *known, scale, rotation, target, prior), weights
+
+    def points_of(basis, mean, coordinates):
+        moved = jnp.matmul(basis, coordinates, precision=HIGHEST).reshape(mean.shape)
+        return mean + energies.recentred(moved, weight)
 
     def round_(carry, _):
         coordinates, points, scale, rotation, before = carry
         problem, weights = problem_at(coordinates, points, scale, rotation)
         coordinates = solver.solve_shape(problem, prepared)
-        moved = jnp.matmul(axes.basis, coordinates, precision=HIGHEST).reshape(mean.shape)
-        points = mean + energies.recentred(moved, weight)
+        points = points_of(basis, mean, coordinates)
         scale, rotation = solver.solve_pose(points, problem.target, scale, rotation, "round")
         after = scale * energies.turned(rotation, points)
         change = after - before
-        moved = jnp.sqrt(jnp.vdot(change, change, precision=HIGHEST) / change.shape[1]) / scale
+        moved = jnp.sqrt(jnp.vdot(change, change, precision=HIGHEST) / xy.shape[1]) / scale
         return (coordinates, points, scale, rotation, after), (weights, moved)
 
     still = jnp.zeros(axes.basis.shape[-1], xy.dtype)
     prepared = solver.prepare_shape(problem_at(still, mean, first_scale, rotation)[0])
     start = (still, mean, first_scale, rotation, first_scale * energies.turned(rotation, mean))
     (coordinates, _, scale, rotation, projected), history = jax.lax.scan(round_, start, length=options.iterations)
-    (weight_2d, weight_3d), moved = jax.tree.map(lambda values: values[-1], history)
-
-    cost = energies.energy(projected, xy, xyz, weight, weight_2d, weight_3d, coordinates, prior)
-    status = jnp.where((status == Status.CONVERGED) & (moved > SETTLED_MM), Status.MAX_ITERATIONS, status)
+    weights, moved = jax.tree.map(lambda values: values[-1], history)
+    if sampled:
+        projected = scale * energies.turned(rotation, points_of(axes.basis, every[0], coordinates))
+    cost = energies.energy(projected, xy, xyz, weight, *weights, coordinates, prior) / first_scale**2
     coefficients = jnp.matmul(axes.mixing, coordinates, precision=HIGHEST)
+    middles = middle_2d, middle_3d
+    return finished(model, frame, status, coefficients, scale, rotation, middles, weight, weights, cost, moved, options)
+
+
+def finished(
+    model, frame: Frame, status, coefficients, scale, rotation, middles, weight, weights, cost, moved, options
+) -> FitResult:
+    """The result in pixels, of values in a unit frame: the landmarks' two middles are where those of the face come to
+    lie, and ``moved`` (mm) is how far the last round took them."""
+    middle_2d, middle_3d = middles
     # The landmarks' middle of this face, from the model's origin, as the camera sees it.
     middle = energies.mean_point(jnp.moveaxis(model.basis, 0, -1), weight)
     middle = energies.mean_point(model.mean.T, weight) + jnp.matmul(middle, coefficients, precision=HIGHEST)
     middle = scale * jnp.matmul(rotation, middle, precision=HIGHEST)
     translation = middle_2d - middle[:2]
     offset = middle + jnp.append(translation, 0.0) - middle_3d
+    status = jnp.where((status == Status.CONVERGED) & (moved > SETTLED_MM), Status.MAX_ITERATIONS, status)
     result = FitResult(
         identity=coefficients[: model.identity_size],
         expression=coefficients[model.identity_size :],
         pose=Pose(scale * frame.radius, rotation, translation * frame.radius + frame.centre),
         depth_offset=offset * frame.radius,
-        weight_2d=weight_2d,
-        weight_3d=weight_3d,
-        cost=cost / first_scale**2,
+        weight_2d=weights[0],
+        weight_3d=weights[1],
+        cost=cost,
         iterations=jnp.asarray(options.iterations, jnp.int32),
         status=status.astype(jnp.int32),
     )
     return _or_mean_face(result)
 
 
-def _frontal(mean: Float[Array, "L 3"]) -> Float[Array, "3 L"]:
+def frontal(mean: Float[Array, "L 3"]) -> Float[Array, "3 L"]:
     """The mean face's landmarks seen from the front, with 2D mean 0 and root mean square radius 1."""
     points = ((mean - mean.mean(axis=0)) @ camera.FRONTAL.astype(mean.dtype)).T
     return points / jnp.sqrt(jnp.mean(jnp.sum(points[:2] ** 2, axis=0)))
