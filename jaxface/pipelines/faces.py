@@ -16,6 +16,9 @@ from jaxface.types import Landmarks
 
 Which = Literal["all", "largest"]
 
+NO_FACE = "no face was found"
+"""The sentence for an image that shows none."""
+
 
 @dataclass(frozen=True)
 class Finder:
@@ -30,11 +33,18 @@ class Finder:
     least: float
 
     def find(self, image: np.ndarray, file: Path | None = None, depth: bool = True) -> list[Landmarks]:
-        """The faces of an (H, W, 3) uint8 RGB image.
+        """The faces of an image, as ``find_scored`` finds them."""
+        return [face for face, _ in self.find_scored(image, file, depth)]
+
+    def find_scored(
+        self, image: np.ndarray, file: Path | None = None, depth: bool = True, score: bool = False
+    ) -> list[tuple[Landmarks, float | None]]:
+        """The faces of an (H, W, 3) uint8 RGB image, and how likely each is one: None where nothing asks for it.
 
         Args:
           file: a landmark file to take the faces from. Where it holds 2D points only, the detector gives the 3D ones.
           depth: whether 3D points are needed.
+          score: whether the likelihoods are asked for though none is the least.
 
         Raises:
           ValueError: there is no face, the file cannot be read, or 3D points are needed and nothing gives them.
@@ -45,15 +55,15 @@ class Finder:
             faces = read_landmarks(file)
             if depth and not all(map(has_depth, faces)):
                 faces = with_depth(faces, self.detector.detect(image))
-        if self.least > 0:
-            faces = [face for face in faces if self.score(image, face) >= self.least]
-        if not faces:
-            raise ValueError("no face was found")
-        if depth and not all(map(has_depth, faces)):
+        scores = [self.score(image, face) if score or self.least > 0 else None for face in faces]
+        scored = [pair for pair in zip(faces, scores, strict=True) if pair[1] is None or pair[1] >= self.least]
+        if not scored:
+            raise ValueError(NO_FACE)
+        if depth and not all(has_depth(face) for face, _ in scored):
             raise ValueError(
                 "the detector gives 2D points only; the variant 2d fits these, and dlib+mediapipe adds 3D points"
             )
-        return [max(faces, key=size)] if self.which == "largest" else faces
+        return [max(scored, key=lambda pair: size(pair[0]))] if self.which == "largest" else scored
 
 
 @contextmanager
