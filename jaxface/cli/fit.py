@@ -5,7 +5,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from jaxface.cli.options import DetectorName, MinScore, WhichFaces, some_of
+from jaxface.cli.options import DetectorName, MinScore, WhichFaces, require_calibration, some_of
 from jaxface.cli.session import run
 from jaxface.detection.landmark_files import SUFFIXES
 from jaxface.fitting import FitOptions
@@ -50,4 +50,5 @@ def fit(
     except ValueError as error:
         name, sentence = str(error).split("=", 1)
         raise typer.BadParameter(sentence, param_hint=f"--{name}") from None
+    require_calibration(variant, detector, model, landmarks)
     raise typer.Exit(run(images, output, options, chosen, model, detector, faces, min_score, landmarks))

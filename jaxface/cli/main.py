@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from jaxface.cli import demo, detect, evaluate, fit, model
+from jaxface.cli import ablation, demo, detect, evaluate, fit, model
 from jaxface.cli.terminal import printable
 
 
@@ -40,6 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("ablation")(ablation.ablation)
 app.command("demo")(demo.demo)
 app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)

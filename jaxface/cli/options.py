@@ -1,6 +1,7 @@
 """The options that several commands have."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,3 +25,17 @@ def some_of(formats: Iterable[str], chosen: str) -> tuple[str, ...]:
         if name not in formats:
             raise typer.BadParameter(f"{name!r} is not one of {', '.join(formats)}", param_hint="--formats")
     return names
+
+
+def require_calibration(variant: str, detector: str, model: str | None, landmarks: Path | None = None) -> None:
+    """Refuse ``calibrated`` where no calibration comes along: one does for MediaPipe with the embedded model."""
+    if variant != "calibrated":
+        return
+    for option, given in (
+        ("--detector", None if detector == "mediapipe" else detector),
+        ("--model", model),
+        ("--landmarks", landmarks),
+    ):
+        if given is not None:
+            said = f"calibrated takes mediapipe and the embedded model, whose errors are known, not {option} {given}"
+            raise typer.BadParameter(said, param_hint="--variant")

@@ -1,12 +1,14 @@
 """The alternating loop for one face: pose, then four times weights, shape and pose (Section 3.2)."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxface import camera, energies, solvers
+from jaxface.calibration import corrected, load_calibration
 from jaxface.camera import HIGHEST
 from jaxface.fitting.coordinates import Coordinates, gram
 from jaxface.fitting.frame import Frame, to_unit
@@ -27,7 +29,16 @@ def fit_one(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, optio
     solver = solvers.solver(options.solver)
     unit, frame, status = to_unit(landmarks, frontal(model.mean))
     xy, xyz, weight = unit
-    first_scale, rotation, xy = initial_pose(model, xy, xyz, weight, options.variant, solver.solve_pose)
+    calibrated = options.variant == "calibrated"
+    first = "2d+3d+p+w" if calibrated else options.variant
+    first_scale, rotation, xy = initial_pose(model, xy, xyz, weight, first, solver.solve_pose)
+    weights_at = partial(data_weights, options.variant)
+    if calibrated:
+        table = load_calibration(options.calibration, model.scheme)
+        xyz, weight, depth = corrected(table, model.scheme, first_scale, rotation, unit.xy, xyz, weight)
+        xy = xyz[:2]
+        weights_at = lambda _: (1 - depth, depth)
+        first_scale, rotation, xy = initial_pose(model, xy, xyz, weight, "2d+3d", solver.solve_pose)
 
     gram_of = axes.gram if weight is None else gram(axes.basis.reshape(3, -1, axes.basis.shape[-1]), weight)
     prior = jnp.asarray(options.identity_prior, xy.dtype) * first_scale**2  # mm² in units, at the mean face's scale
@@ -39,7 +50,7 @@ def fit_one(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, optio
     mean, centred_xy, centred_xyz = map(sample, every)
 
     def problem_at(coordinates, points, scale, rotation):
-        weights = data_weights(options.variant, camera.euler_deg(rotation)[1])
+        weights = weights_at(camera.euler_deg(rotation)[1])
         target = energies.merge(centred_xy, centred_xyz, weight, *weights)
         known = basis, gram_of, axes.core
         return energies.ShapeProblem(coordinates, points, *known, scale, rotation, target, prior), weights

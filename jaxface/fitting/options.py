@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from jaxface import solvers
 
-Variant = Literal["2d", "2d+3d", "2d+3d+w", "2d+3d+p+w"]
+Variant = Literal["2d", "2d+3d", "2d+3d+w", "2d+3d+p+w", "calibrated"]
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,9 @@ class FitOptions:
     """Options of a fit; hashable, so static under ``jax.jit``.
 
     ``variant`` names the paper's ablation (Fig. 3): 2D landmarks alone; both kinds at equal weights; both at the
-    adaptive weights of Eqs 7-9 (w); and with the refined pose (p), the paper's method.
+    adaptive weights of Eqs 7-9 (w); and with the refined pose (p), the paper's method. ``"calibrated"`` goes beyond it:
+    landmarks less the detector's mean offsets, each weighted by how sure it is (``jaxface.calibration``).
+    ``calibration`` says where these are measured: a detector's name, for the embedded model, or a file.
     ``solver`` is ``"structured"`` (the default), ``"jaxopt"`` (the stock Levenberg-Marquardt, the reference) or
     ``"optax"`` (L-BFGS).
     ``iterations`` counts the rounds of shape and pose.
@@ -27,6 +29,7 @@ class FitOptions:
     variant: str = "2d+3d+p+w"
     solver: str = "structured"
     iterations: int = 4
+    calibration: str = "mediapipe"
     identity_prior: float = 10.0
     expression_prior: float = 10.0
 

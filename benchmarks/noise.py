@@ -1,0 +1,49 @@
+"""How far a detector's landmarks lie from a model's points: ``python -m benchmarks.noise [ict_face.npz]``.
+
+Random people of the model are drawn (``jaxface.rendering.people``), found, and compared with their true points; by the
+yaw that the mean face shows under the detected points. ``offset`` is the root mean square over a group's landmarks of
+their mean errors, ``deviation`` that of the errors about these means, in mm. Three columns stand for the 2D points and
+for x, y and for z of the 3D ones. ``--store FILE`` writes the calibration, for ``FitOptions.calibration``.
+"""
+
+import argparse
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import jaxface
+from jaxface.calibration import YAWS, save_calibration
+from jaxface.model.correspondences import INNER, JAW
+from jaxface.pipelines.ablation import calibrate
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?", help="a face model's file; without it the embedded one")
+    parser.add_argument("--detector", default="mediapipe")
+    parser.add_argument("--people", type=int, default=240)
+    parser.add_argument("--store")
+    asked = parser.parse_args()
+    model = jaxface.load_model(asked.model)
+    found = calibrate(model, asked.detector, asked.people)
+    names = "yaw °", "jaw: offset", "jaw: deviation", "inner: offset", "inner: deviation"
+    table = Table(*names, title=f"{asked.detector} on {model.name}: 2D, 3D in the image, depth; mm")
+    root = lambda values: f"{np.sqrt(np.mean(values)):.1f}"
+    for row, yaw in enumerate(YAWS):
+        cells = []
+        for group in (JAW, INNER):
+            flat, deep = found.offset_2d[row, group], found.offset_3d[row, group]
+            cells.append([root(flat**2), root(deep[:, :2] ** 2), root(deep[:, 2] ** 2)])
+            cells.append([root(found.variance_2d[row, group]), *map(root, found.variance_3d[row, group].T)])
+        table.add_row(f"{yaw:.0f}", *("  ".join(cell) for cell in cells))
+    Console(width=120).print(table)
+    if asked.store:
+        tables = {"ibug68": found}
+        if asked.detector == "mediapipe" and "mediapipe478" in model.landmarks:
+            tables["mediapipe478"] = calibrate(model, asked.detector, asked.people, "mediapipe478")
+        save_calibration(asked.store, **tables)
+
+
+if __name__ == "__main__":
+    main()

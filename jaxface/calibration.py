@@ -1,0 +1,137 @@
+"""How a detector's landmarks lie: their mean offset from the model's points and their variance, by landmark and yaw.
+
+Both are measured once for a detector and a model on people of known shape (``jaxface.evaluation.noise``), never on the
+face that is fitted. The yaw is the one that the mean face shows under the detected landmarks, as a fit sees it, so the
+offsets also undo what a detector turns too little.
+
+Offsets are in mm in the upright camera frame: the image turned until the head's own up points up in it. A head to the
+image's left is the mirror image of one to its right.
+"""
+
+from functools import lru_cache
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxface.camera import euler_deg
+from jaxface.energies import mean_point
+from jaxface.model.correspondences import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
+from jaxface.pytree import pytree
+
+YAW_STEP = 15.0
+"""Degrees between the yaws of a table, which are 0, 15, ... 90; between them it is linear."""
+YAWS = np.arange(0.0, 90.0 + YAW_STEP, YAW_STEP)
+MIRRORS = {"ibug68": IBUG68_MIRROR, "mediapipe478": MEDIAPIPE478_MIRROR}
+_FIELDS = ("offset_2d", "offset_3d", "variance_2d", "variance_3d")
+_LEAST_MM2 = 0.25
+"""A variance is taken for no smaller: the fitted face itself is no closer to anyone."""
+
+
+@pytree
+class Calibration:
+    """Of L landmarks at the Y ``YAWS``, to the image's right: ``offset_2d`` and ``offset_3d`` in mm, detected less
+    true; ``variance_2d`` in mm², the mean of x's and y's; ``variance_3d`` in mm², such a mean and z's."""
+
+    offset_2d: Float[Array | np.ndarray, "Y L 2"]
+    offset_3d: Float[Array | np.ndarray, "Y L 3"]
+    variance_2d: Float[Array | np.ndarray, "Y L"]
+    variance_3d: Float[Array | np.ndarray, "Y L 2"]
+
+
+@lru_cache(maxsize=8)
+def load_calibration(source: str, scheme: str) -> Calibration:
+    """A stored calibration: of a detector by its name, with the embedded model; or a file by its path.
+
+    Raises:
+      ValueError: there is none for this name or path, or it lacks the scheme.
+    """
+    if Path(source).name == source and not Path(source).suffix:
+        with as_file(files("jaxface.assets").joinpath(f"calibration_{source}.npz")) as path:
+            return _read(path, source, scheme)
+    return _read(Path(source), source, scheme)
+
+
+def save_calibration(path: str | Path, **schemes: Calibration) -> None:
+    """Write the calibrations of one detector and model, by scheme, to an ``.npz``."""
+    arrays = {
+        f"{scheme}/{name}": np.asarray(getattr(table, name), np.float16)
+        for scheme, table in schemes.items()
+        for name in _FIELDS
+    }
+    np.savez_compressed(path, **arrays)
+
+
+def _read(path: Path, source: str, scheme: str) -> Calibration:
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return Calibration(**{name: data[f"{scheme}/{name}"].astype(np.float32) for name in _FIELDS})
+    except FileNotFoundError:
+        raise ValueError(
+            f"calibration={source!r}: there is none; takes 'mediapipe', or the file that jaxface ablation writes for "
+            "another detector or model"
+        ) from None
+    except KeyError:
+        raise ValueError(f"calibration={source!r}: has no {scheme} landmarks") from None
+
+
+def corrected(
+    table: Calibration,
+    scheme: str,
+    scale: Float[Array, ""],
+    rotation: Float[Array, "3 3"],
+    xy: Float[Array, "2 L"],
+    xyz: Float[Array, "3 L"],
+    weight: Float[Array, "L"] | None,
+):
+    """Landmarks less their mean offsets, both kinds merged where they are likeliest: ``xyz, weight, depth``.
+
+    The two kinds may come from one network and err together, so both are no surer than the surer of them.
+
+    Args:
+      scale, rotation: the mean face's pose under these landmarks, in their unit.
+
+    Returns:
+      ``xyz`` (3, L); ``weight`` (L,), how sure each is in the image, of mean 1 for a face from the front; and how sure
+      their ``depth`` is, as a part of that.
+    """
+    at = _at_yaw(table, scheme, euler_deg(rotation)[1])
+    sin, cos = upright(rotation)
+    turn = lambda offset: scale * jnp.stack([cos * offset[0] - sin * offset[1], sin * offset[0] + cos * offset[1]])
+    xy = xy - turn(at.offset_2d.T)
+    deep = at.offset_3d.T
+    xyz = xyz - jnp.concatenate([turn(deep), scale * deep[2:]])
+    xy = xy - mean_point(xy - xyz[:2], None)[:, None]
+    sure_2d, sure_3d = 1 / at.variance_2d, 1 / at.variance_3d[:, 0]
+    merged = (sure_2d * xy + sure_3d * xyz[:2]) / (sure_2d + sure_3d)
+    sure = jnp.maximum(sure_2d, sure_3d)
+    front = jnp.maximum(1 / table.variance_2d[0], 1 / table.variance_3d[0, :, 0]).mean()
+    depth = jnp.minimum((1 / at.variance_3d[:, 1]).mean() / sure.mean(), 1.0)
+    own = sure / front if weight is None else weight * sure / front
+    return jnp.concatenate([merged, xyz[2:]]), own, depth
+
+
+def upright(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "2 *b"]:
+    """Sine and cosine of the turn of the image that brings the head's own up from up in the image to where it is."""
+    up = jnp.stack([rotation[..., 0, 1], -rotation[..., 1, 1]])
+    return up / jnp.sqrt(jnp.maximum(jnp.sum(up**2, axis=0), jnp.finfo(up.dtype).tiny))
+
+
+def _at_yaw(table: Calibration, scheme: str, yaw: Float[Array, ""]) -> Calibration:
+    """The table's values at one yaw, without the axis Y."""
+    place = jnp.minimum(jnp.abs(yaw) / YAW_STEP, len(YAWS) - 1.001)
+    below = place.astype(int)
+    part = place - below
+    at = jax.tree.map(
+        lambda values: (1 - part) * jnp.asarray(values)[below] + part * jnp.asarray(values)[below + 1], table
+    )
+    flip = lambda values, signs: jnp.where(yaw < 0, jnp.asarray(signs, values.dtype) * values[MIRRORS[scheme]], values)
+    return Calibration(
+        flip(at.offset_2d, [-1, 1]),
+        flip(at.offset_3d, [-1, 1, 1]),
+        jnp.maximum(flip(at.variance_2d, 1), _LEAST_MM2),
+        jnp.maximum(flip(at.variance_3d, 1), _LEAST_MM2),
+    )

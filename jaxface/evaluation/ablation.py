@@ -1,0 +1,81 @@
+"""The paper's Fig. 3 made again: what each part of the method does to the error, by yaw.
+
+The shape error is ``micc85``'s (``jaxface.evaluation.protocols``), measured at every few vertices of the skin.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxface.evaluation.alignment import points_to_truth, refine, rigid
+from jaxface.evaluation.cropping import within
+from jaxface.evaluation.distances import ExactSurface, rmse
+from jaxface.evaluation.faces import NOSE_TIP, SEVEN
+from jaxface.evaluation.noise import mean_face
+from jaxface.evaluation.subjects import Subjects
+from jaxface.fitting import FitOptions, fit_batch
+from jaxface.model.morphable import MorphableModel
+from jaxface.model.registration import shape_of
+from jaxface.types import FitResult, Landmarks
+
+VARIANTS = ("2d", "2d+3d", "2d+3d+w", "2d+3d+p+w", "calibrated")
+MEAN_FACE = "mean face"
+EDGES = (0, 15, 30, 45, 60, 75, 90)
+"""Of the bins of |yaw|, in degrees."""
+_CROP_MM, _EVERY = 85.0, 15
+_95_PERCENT = 1.96
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A mean over ``count`` faces and half the width of its 95 % confidence interval."""
+
+    mean: float
+    half: float
+    count: int
+
+
+def fits(model: MorphableModel, landmarks: Landmarks, calibration: str) -> dict[str, FitResult]:
+    """The mean face and every variant, each all faces in one batch."""
+    options = {name: FitOptions(variant=name, calibration=calibration) for name in VARIANTS}
+    return {MEAN_FACE: mean_face(model, landmarks)} | {
+        name: fit_batch(model, landmarks, asked) for name, asked in options.items()
+    }
+
+
+class ShapeError:
+    """Measures meshes of a model against true people; each true surface is indexed once."""
+
+    def __init__(self, model: MorphableModel, people: Subjects, rows: np.ndarray):
+        shape = shape_of(model)
+        self._skin, self._anchors = np.nonzero(shape.part == shape.skin)[0], shape.anchors
+        self.skin_triangles = shape.triangles[shape.part[shape.triangles[:, 0]] == shape.skin]
+        self.faces = [people.face(int(row)) for row in rows]
+        self._surfaces = [ExactSurface(face.vertices, face.triangles) for face in self.faces]
+
+    def __call__(self, meshes: Float[np.ndarray, "n V 3"]) -> Float[np.ndarray, "n"]:
+        """Root mean square distance in mm of each mesh to its person, after rigid ICP."""
+        return np.array([rmse(self.distances(row, mesh, _EVERY)[1]) for row, mesh in enumerate(meshes)])
+
+    def distances(self, row: int, mesh: Float[np.ndarray, "V 3"], every: int = 1):
+        """Which vertices of one mesh are measured (n,), their distances (n,) mm, and where the mesh is placed."""
+        mesh, face, surface = mesh.astype(np.float64), self.faces[row], self._surfaces[row]
+        points = self._anchors @ mesh
+        measured = self._skin[within(mesh[self._skin], points[NOSE_TIP], _CROP_MM)][::every]
+        start = rigid(points[list(SEVEN)], face.seven)
+        placed = refine(start, points_to_truth(mesh[measured], surface), scaled=False)
+        return measured, surface.closest(placed(mesh[measured])).distance, placed
+
+
+def by_yaw(values: Float[np.ndarray, "n"], yaw: Float[np.ndarray, "n"], edges=EDGES) -> dict[str, Cell]:
+    """Means of values (n,) over bins of |yaw| (n,) that hold a face, and over ``all``."""
+    bins = np.clip(np.searchsorted(edges, np.abs(yaw), side="right") - 1, 0, len(edges) - 2)
+    names = [f"{low}-{high}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    groups = {name: values[bins == index] for index, name in enumerate(names)} | {"all": values}
+    return {name: _cell(group) for name, group in groups.items() if len(group)}
+
+
+def _cell(values: np.ndarray) -> Cell:
+    spread = values.std(ddof=1) if len(values) > 1 else np.nan
+    return Cell(float(values.mean()), float(_95_PERCENT * spread / len(values) ** 0.5), len(values))

@@ -1,0 +1,122 @@
+"""The errors of a detector's landmarks on people of known shape: measured, and drawn at random.
+
+Errors are taken where the image is scaled to mm by the mean face's pose, each face's mean error apart, in the frame of
+``jaxface.calibration``.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxface.calibration import MIRRORS, YAW_STEP, YAWS, Calibration, upright
+from jaxface.camera import FRONTAL, euler_deg
+from jaxface.evaluation.subjects import Subjects
+from jaxface.fitting import FitOptions, fit_batch
+from jaxface.model.contours import CANDIDATES, contour_lines
+from jaxface.model.correspondences import JAW
+from jaxface.model.morphable import MorphableModel
+from jaxface.types import FitResult, Landmarks
+
+_FEWEST = 6.0
+"""A yaw that fewer faces show, counted by their weight there, has the values of the nearest that more do."""
+_STIFF = 1e6
+"""A prior that leaves the mean face."""
+_CENTRE = [33, 51]
+"""Between the base of the nose and the upper lip, where the lines over the cheeks come from."""
+_BEHIND = 2.0
+"""A point that looks away is found so many times less exactly in the simulation of a 2D detector."""
+
+
+def simulated(people: Subjects, noise: Calibration) -> Landmarks:
+    """The 68 points of subjects as a 2D and a 3D detector of these variances would give them, without mean offsets.
+
+    In mm, as if a pixel were one. The 2D contour lies where the head ends in the image, the 3D one on the jaw. Errors
+    of different points and of the two detectors are independent; a 2D point whose surface looks away from the viewer
+    errs twice as much.
+    """
+    true = people.seen(people.points())
+    at = _at(noise, people.yaw)
+    draw = lambda offset, axes: np.stack(
+        [np.random.default_rng([seed, offset]).normal(size=(68, axes)) for seed in people.seeds]
+    )
+    deviation = np.sqrt(np.concatenate([at.variance_3d[..., :1].repeat(2, axis=-1), at.variance_3d[..., 1:]], axis=-1))
+    xyz = true + deviation * draw(1, 3)
+    xy = true[..., :2].copy()
+    xy[:, JAW] = _outline(people)
+    normals = np.asarray(people.model.at_landmarks("ibug68").normals)
+    away = np.einsum("lc,nc->nl", normals, people.rotation[:, 2]) > 0
+    spread = np.sqrt(at.variance_2d) * np.where(away, _BEHIND, 1.0)
+    xy += spread[..., None] * draw(2, 2)
+    return Landmarks(xy.astype(np.float32), xyz.astype(np.float32))
+
+
+def _outline(people: Subjects) -> Float[np.ndarray, "n 17 2"]:
+    """Where each contour landmark's line over the cheek ends in the image, mm."""
+    lines = contour_lines(people.model)
+    corners = np.asarray(people.model.triangles)[np.asarray(lines.triangle)]
+    points = np.einsum("lk,nlkc->nlc", np.asarray(lines.barycentric), people.vertices[:, corners])
+    points = people.seen(points)[..., :2].reshape(len(people), -1, CANDIDATES, 2)
+    flat = people.shape.places[:, :2] * [1, -1]
+    outward = flat[JAW] - flat[_CENTRE].mean(axis=0)
+    (a, c), (b, d) = np.moveaxis((people.rotation @ FRONTAL)[:, :2, :2], 0, -1)
+    cofactors = np.moveaxis(np.array([[d, -c], [-b, a]]), -1, 0)  # normals go by them where vectors go by a matrix
+    reach = np.einsum("nlkc,nlc->nlk", points, np.einsum("lc,ncd->nld", outward, cofactors))
+    return np.take_along_axis(points, reach.argmax(axis=-1)[..., None, None], axis=2)[:, :, 0]
+
+
+def measured(model: MorphableModel, landmarks: Landmarks, true: Float[np.ndarray, "n L 3"]) -> Calibration:
+    """The calibration of landmarks, a batch, against where the points are, in the camera frame in pixels."""
+    errors, yaw = upright_errors(model, landmarks, true)
+    share = _share(yaw)
+    weight = share.sum(axis=0)
+    enough = np.nonzero(weight >= min(_FEWEST, weight.max()))[0]
+    nearest = enough[np.abs(enough - np.arange(len(YAWS))[:, None]).argmin(axis=1)]
+    at_yaws = lambda values: np.einsum("nb,nlk->blk", share / np.maximum(weight, 1e-9), values)[nearest]
+    mean = at_yaws(errors)
+    variance = at_yaws(np.square(errors - np.einsum("nb,blk->nlk", share, mean)))
+    both = np.stack([variance[..., 2:4].mean(axis=-1), variance[..., 4]], axis=-1)
+    tables = mean[..., :2], mean[..., 2:], variance[..., :2].mean(axis=-1), both
+    return Calibration(*(table.astype(np.float32) for table in tables))
+
+
+def upright_errors(model: MorphableModel, landmarks: Landmarks, true: Float[np.ndarray, "n L 3"]):
+    """Errors (n, L, 5) in mm, x and y of the 2D and x, y, z of the 3D points, turned upright and to the image's right;
+    and |yaw| (n,) in degrees as the mean face shows it."""
+    pose = mean_face(model, landmarks).pose
+    sin, cos = np.asarray(upright(pose.rotation))[:, :, None]
+    yaw = np.asarray(euler_deg(pose.rotation))[:, 1]
+    errors = []
+    for found in (landmarks.xy, landmarks.xyz):
+        error = (np.asarray(found) - true[..., : found.shape[-1]]) / np.asarray(pose.scale)[:, None, None]
+        error = error - error.mean(axis=1, keepdims=True)
+        x, y = error[..., 0], error[..., 1]
+        errors += [(cos * x + sin * y)[..., None], (cos * y - sin * x)[..., None], error[..., 2:]]
+    error = np.concatenate(errors, axis=-1)
+    left = yaw < 0
+    error[left] = error[left][:, MIRRORS[landmarks.scheme]] * [-1, 1, -1, 1, 1]
+    return error, np.abs(yaw)
+
+
+def mean_face(model: MorphableModel, landmarks: Landmarks) -> FitResult:
+    """The mean face under the pose of the paper's first step, a batch."""
+    stiff = FitOptions(iterations=1, identity_prior=_STIFF, expression_prior=_STIFF)
+    return fit_batch(model, landmarks, stiff)
+
+
+def _share(yaw: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n Y"]:
+    """How much of each face counts at each yaw of a table: linear between two of them."""
+    return np.clip(1 - np.abs(np.minimum(np.abs(yaw), YAWS[-1])[:, None] - YAWS) / YAW_STEP, 0, None)
+
+
+def _at(table: Calibration, yaw: Float[np.ndarray, "n"]) -> Calibration:
+    """A table's values at yaws (n,), with the axis n in place of Y."""
+    share, left = _share(yaw), yaw < 0
+    out = []
+    for values, signs in zip(
+        (table.offset_2d, table.offset_3d, table.variance_2d, table.variance_3d),
+        ([-1, 1], [-1, 1, 1], 1, 1),
+        strict=True,
+    ):
+        at = np.einsum("nb,b...->n...", share, values)
+        at[left] = at[left][:, MIRRORS["ibug68"]] * signs
+        out.append(at)
+    return Calibration(*out)

@@ -1,0 +1,170 @@
+"""The ablation from people, or from AFLW2000-3D's landmarks, to tables, JSON and a picture."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import jax
+import numpy as np
+from jaxtyping import Bool
+from PIL import Image
+
+from jaxface.calibration import load_calibration, save_calibration
+from jaxface.camera import project
+from jaxface.detection.registry import opened
+from jaxface.evaluation import aflw2000
+from jaxface.evaluation.ablation import Cell, ShapeError, by_yaw, fits
+from jaxface.evaluation.noise import measured, simulated
+from jaxface.evaluation.subjects import Subjects, subjects
+from jaxface.export.files import atomic_write, png
+from jaxface.export.records import versions
+from jaxface.fitting import vertices
+from jaxface.model.morphable import MorphableModel
+from jaxface.rendering.error_map import draw_errors
+from jaxface.rendering.people import PIXELS_A_MM, Painter
+from jaxface.types import FitResult, Landmarks, Scheme
+
+JSON, PICTURE, CALIBRATION = "ablation.json", "ablation.png", "calibration.npz"
+_SHOWN_YAWS = (0.0, 40.0, 65.0)
+"""The picture shows the faces seen nearest to these."""
+_SMALLER = 2
+"""It is drawn so many times larger than it is."""
+_AFLW_EDGES = (0, 30, 60, 90)
+_AFLW_NOISE = 1.5
+"""Standard deviation of the noise on AFLW2000-3D's 3D points, in percent of the root of the face's box."""
+
+
+@dataclass
+class Report:
+    """Tables: of each ``measure`` by name, of each method, the mean by bin of yaw."""
+
+    title: str
+    tables: dict[str, dict[str, dict[str, Cell]]] = field(default_factory=dict)
+
+
+def detected(people: Subjects, detector: str, scheme: Scheme = "ibug68") -> tuple[Landmarks, Bool[np.ndarray, "n"]]:
+    """The landmarks that a detector gives of subjects' photographs, a batch of those found, and which these are (n,).
+
+    Raises:
+      ValueError: it finds none, or there is no such detector.
+    """
+    painter, faces = Painter(people), []
+    with opened(detector, scheme) as looking:
+        for index in range(len(people)):
+            found = looking.detect(painter.photograph(index))
+            faces.append(found[0] if found else None)
+    kept = [face for face in faces if face is not None]
+    if not kept:
+        raise ValueError(f"detector={detector!r}: finds none of {len(people)} people of {people.model.name}")
+    xy, xyz = (np.stack([np.asarray(getattr(face, name)) for face in kept]) for name in ("xy", "xyz"))
+    return Landmarks(xy, xyz, scheme=scheme), np.array([face is not None for face in faces])
+
+
+def calibrate(model: MorphableModel, detector: str, count: int, scheme: Scheme = "ibug68"):
+    """The calibration of a detector and a model, measured on the model's own people of even seed."""
+    people = subjects(model, count)
+    landmarks, found = detected(people, detector, scheme)
+    return measured(model, landmarks, PIXELS_A_MM * people.seen(people.points(scheme))[found])
+
+
+def ablate_people(
+    whose: MorphableModel,
+    model: MorphableModel,
+    folder: Path,
+    count: int,
+    detector: str | None = None,
+    scheme: Scheme = "ibug68",
+    calibration: str | None = None,
+) -> Report:
+    """Fit a model to people of a model, of odd seed, and write what is found into a folder.
+
+    Args:
+      whose: the model that people are drawn from.
+      model: the one that is fitted.
+      folder: gets ``ablation.json`` and ``ablation.png``.
+      count: how many people.
+      detector: what finds the landmarks on drawn photographs; None: they are simulated.
+      calibration: what the variant ``calibrated`` uses (``FitOptions``); None: it is measured on as many people of the
+        fitted model, of even seed, and written beside.
+    """
+    if calibration is not None:
+        load_calibration(calibration, scheme)  # a wrong one is said before any work is done
+    folder.mkdir(parents=True, exist_ok=True)
+    people = subjects(whose, count, odd=True)
+    if detector is None:
+        noise = load_calibration("mediapipe", "ibug68")
+        landmarks, found = simulated(people, noise), np.ones(count, bool)
+    else:
+        landmarks, found = detected(people, detector, scheme)
+    if calibration is None:
+        own = subjects(model, count)
+        simulate = lambda: measured(model, simulated(own, noise), own.seen(own.points()))
+        table = simulate() if detector is None else calibrate(model, detector, count, scheme)
+        calibration = str((folder / CALIBRATION).resolve())
+        save_calibration(calibration, **{scheme: table})
+    results = fits(model, landmarks, calibration)
+    error, yaw = ShapeError(model, people, np.nonzero(found)[0]), people.yaw[found]
+    turned = {name: np.abs(np.asarray(result.pose.euler_deg)[:, 1] - yaw) for name, result in results.items()}
+    shape = {name: error(np.asarray(vertices(model, result))) for name, result in results.items()}
+    by = detector or "simulated landmarks"
+    report = Report(f"{found.sum()} of {count} people of {whose.name}, {model.name} fitted, {by}, {scheme}")
+    report.tables["micc85 mm"] = {name: by_yaw(values, yaw) for name, values in shape.items()}
+    report.tables["yaw error °"] = {name: by_yaw(values, yaw) for name, values in turned.items()}
+    _write_json(folder / JSON, report)
+    atomic_write(folder / PICTURE, png(_picture(model, error, results, yaw)))
+    return report
+
+
+def ablate_aflw2000(path: Path, model: MorphableModel, folder: Path) -> Report:
+    """Fit a model to AFLW2000-3D's landmarks: of every second face, the others give the calibration.
+
+    Args:
+      path: an ``.npz`` with ``pts68`` (n, 3, 68) pixels, y down and z toward the viewer, ``yaw_deg`` (n,), positive to
+        the image's left, and ``reannotated_xy`` (n, 2, 68) by other annotators, which are the 2D landmarks. The 3D ones
+        are ``pts68`` with noise.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with np.load(path) as data:
+        true, yaw, xy = data["pts68"].swapaxes(1, 2), -data["yaw_deg"], data["reannotated_xy"].swapaxes(1, 2)
+    kept = np.abs(yaw) <= _AFLW_EDGES[-1]
+    true, yaw, xy = (true * [1, 1, -1])[kept], yaw[kept], xy[kept]
+    size = np.sqrt(np.prod(np.ptp(true[..., :2], axis=1), axis=-1))
+    noise = np.random.default_rng(0).normal(size=true.shape) * size[:, None, None] * _AFLW_NOISE / 100
+    faces = Landmarks(xy.astype(np.float32), (true + noise).astype(np.float32))
+    half = lambda start: jax.tree.map(lambda leaf: leaf[start::2], faces)
+    save_calibration(folder / CALIBRATION, ibug68=measured(model, half(0), true[::2]))
+    results = fits(model, half(1), str((folder / CALIBRATION).resolve()))
+    true, yaw = true[1::2], yaw[1::2]
+    report = Report(f"{len(yaw)} faces of AFLW2000-3D, {model.name} fitted", {"NME %": {}, "yaw error °": {}})
+    for name, result in results.items():
+        points = model.landmark_positions(vertices(model, result), "ibug68")
+        placed = np.asarray(project(points, result.pose.scale, result.pose.rotation, result.pose.translation))
+        report.tables["NME %"][name] = by_yaw(aflw2000.nme(placed, true), yaw, _AFLW_EDGES)
+        turned = np.abs(np.asarray(result.pose.euler_deg)[:, 1] - yaw)
+        report.tables["yaw error °"][name] = by_yaw(turned, yaw, _AFLW_EDGES)
+    _write_json(folder / JSON, report)
+    return report
+
+
+def _picture(model: MorphableModel, error: ShapeError, results: dict[str, FitResult], yaw: np.ndarray) -> np.ndarray:
+    """Coloured errors: a row for each shown yaw, a column for each method."""
+    rows = []
+    for wanted in _SHOWN_YAWS:
+        row = int(np.abs(np.abs(yaw) - wanted).argmin())
+        columns = []
+        for name, result in results.items():
+            mesh = np.asarray(vertices(model, jax.tree.map(lambda leaf, row=row: leaf[row], result)))
+            near, distances, placed = error.distances(row, mesh)
+            errors = np.full(len(mesh), np.nan)
+            errors[near] = distances
+            rms = np.sqrt(np.mean(distances**2))
+            caption = f"{name}, yaw {yaw[row]:+z.0f}°: {rms:.2f} mm"
+            seven, skin = error.faces[row].seven, error.skin_triangles
+            columns.append(draw_errors(placed(mesh.astype(np.float64)), skin, errors, seven, caption))
+        rows.append(np.concatenate(columns, axis=1))
+    return np.asarray(Image.fromarray(np.concatenate(rows)).reduce(_SMALLER))
+
+
+def _write_json(path: Path, report: Report) -> None:
+    text = json.dumps(asdict(report) | {"versions": versions()}, indent=2, ensure_ascii=False)
+    atomic_write(path, (text + "\n").encode())

@@ -1,0 +1,99 @@
+"""The ablation: its statistics, its error and its command."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from jaxface.evaluation import PROTOCOLS, Face
+from jaxface.evaluation.ablation import ShapeError, by_yaw
+from jaxface.evaluation.subjects import subjects
+
+VARIANTS, FITTED = ("2d", "calibrated"), 6
+"""Of the command's tests: each variant takes seconds to compile, for each number of faces anew."""
+
+
+class TestStatistics:
+    def test_means_and_intervals(self):
+        rng = np.random.default_rng(0)
+        values, yaw = rng.normal(2, 0.5, 500), rng.uniform(-90, 90, 500)
+        cells = by_yaw(values, yaw)
+        inside = values[(np.abs(yaw) >= 30) & (np.abs(yaw) < 45)]
+        low, high = stats.t.interval(0.95, len(inside) - 1, inside.mean(), stats.sem(inside))
+        assert cells["30-45"].count == len(inside)
+        assert cells["30-45"].mean == pytest.approx(inside.mean())
+        assert cells["30-45"].half == pytest.approx((high - low) / 2, rel=0.05)
+        assert cells["all"].count == 500
+
+    def test_edges_and_empty_bins(self):
+        cells = by_yaw(np.array([1.0, 2.0]), np.array([-90.0, 15.0]))
+        assert {name: cell.count for name, cell in cells.items()} == {"15-30": 1, "75-90": 1, "all": 2}
+
+
+@pytest.fixture(scope="module")
+def people(small):
+    return subjects(small, 3)
+
+
+class TestShapeError:
+    def test_the_truth_has_none(self, small, people):
+        turn = people.rotation[0]
+        meshes = people.vertices @ turn.T + [10.0, 20.0, 30.0]
+        assert ShapeError(small, people, np.arange(3))(meshes).max() < 0.01
+
+    def test_is_the_protocols(self, small, people):
+        error = ShapeError(small, people, np.array([1]))
+        mesh = np.asarray(small.mean, np.float64)
+        points = np.asarray(small.landmark_positions(small.mean, "ibug68"), np.float64)
+        guess = Face("mean", mesh, np.asarray(small.triangles, np.int64), points)
+        known = np.sqrt(np.mean(PROTOCOLS["micc85"].measure(guess, people.face(1)).distances ** 2))
+        assert error(mesh[None])[0] == pytest.approx(known, rel=0.05)
+        assert np.sqrt(np.mean(error.distances(0, mesh)[1] ** 2)) == pytest.approx(known, rel=0.003)
+
+
+class TestCommand:
+    @pytest.fixture(autouse=True)
+    def _small_model(self, monkeypatch, small):
+        monkeypatch.setattr("jaxface.cli.ablation.face_model", lambda source, argument: small)
+        monkeypatch.setattr("jaxface.evaluation.ablation.VARIANTS", VARIANTS)
+        monkeypatch.setattr("jaxface.pipelines.ablation._SHOWN_YAWS", (40.0,))
+
+    def test_people(self, jaxface, tmp_path):
+        ran = jaxface("ablation", "--subjects", FITTED, "--output", "out")
+        assert ran.exit_code == 0, ran.output
+        tables = json.loads((tmp_path / "out" / "ablation.json").read_text())["tables"]
+        assert list(tables["micc85 mm"]) == ["mean face", *VARIANTS]
+        cells = [row["all"] for row in tables["micc85 mm"].values()]
+        assert all(0.1 < cell["mean"] < 5 and cell["count"] == FITTED for cell in cells)
+        assert (tmp_path / "out" / "ablation.png").stat().st_size > 10_000
+        assert "calibrated" in ran.output and f"n={FITTED}" in ran.output
+
+    def test_landmarks_of_aflw2000(self, jaxface, tmp_path, small):
+        people = subjects(small, 2 * FITTED)
+        points = 2 * people.seen(people.points()) * [1, 1, -1] + [300, 300, 0]
+        xy = points[..., :2] + np.random.default_rng(0).normal(size=(2 * FITTED, 68, 2))
+        columns = lambda rows: rows.swapaxes(1, 2).astype(np.float32)
+        np.savez(tmp_path / "a.npz", pts68=columns(points), yaw_deg=-people.yaw, reannotated_xy=columns(xy))
+        ran = jaxface("ablation", "a.npz", "--output", "out")
+        assert ran.exit_code == 0, ran.output
+        tables = json.loads((tmp_path / "out" / "ablation.json").read_text())["tables"]
+        for name in VARIANTS:
+            assert tables["NME %"][name]["all"]["mean"] < 4
+            assert tables["yaw error °"][name]["all"]["mean"] < 10
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--scheme", "five"], "'five'"),
+            (["--scheme", "mediapipe478"], "--detector"),
+            (["--detector", "nobody"], "nobody"),
+            (["--subjects", "1"], "subjects"),
+            (["missing.npz"], "missing.npz: no such file"),
+            (["--calibration", "missing.npz"], "'missing.npz'"),
+            (["--variant", "2d"], "--variant"),
+        ],
+    )
+    def test_wrong_usage(self, jaxface, arguments, said):
+        ran = jaxface("ablation", *arguments)
+        assert ran.exit_code == 2 and said in ran.output
