@@ -81,7 +81,7 @@ def pixels(photograph):
 @pytest.fixture
 def no_user_cache(monkeypatch):
     """The tests compile once in their process and leave the user's cache alone."""
-    monkeypatch.setattr("jaxface.cli.session._keep_compilations", lambda: None)
+    monkeypatch.setattr("jaxface.cli.session.keep_compilations", lambda: None)
 
 
 @pytest.fixture(name="jaxface")

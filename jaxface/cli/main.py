@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from jaxface.cli import ablation, demo, detect, evaluate, fit, model
+from jaxface.cli import ablation, dataset, demo, detect, evaluate, fit, mesh, model
 from jaxface.cli.terminal import printable
 
 
@@ -42,9 +42,11 @@ app = typer.Typer(
 )
 app.command("ablation")(ablation.ablation)
 app.command("demo")(demo.demo)
+app.command("dataset")(dataset.dataset)
 app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("fit")(fit.fit)
+app.command("mesh")(mesh.mesh)
 app.add_typer(model.app, name="model")
 
 

@@ -31,7 +31,7 @@ def run(
     landmarks: Path | None = None,
 ) -> int:
     """Fit photographs, write their files, print the table; the exit code."""
-    _keep_compilations()
+    keep_compilations()
     require_writable(output, "--output")
     model = face_model(model_source, "--model")
     if "ibug68" not in model.landmarks:
@@ -130,7 +130,7 @@ def names(images: list[Path]) -> list[str]:
     return list(taken.values())
 
 
-def _keep_compilations() -> None:
+def keep_compilations() -> None:
     """Let JAX keep what it compiles in the user's cache folder, so that only the first run compiles."""
     import jax
     from platformdirs import user_cache_path

@@ -1,0 +1,61 @@
+"""``jaxface mesh``: rows of Parquet files in, meshes out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jaxface.cli.options import some_of
+from jaxface.cli.session import names, progress
+from jaxface.cli.terminal import console, face_model, printable, require_writable
+
+_FORMATS = "obj", "ply", "glb"
+
+
+def mesh(
+    rows: Annotated[
+        Path, typer.Argument(help="What jaxface dataset wrote: the folder, or one of its files.", show_default=False)
+    ],
+    where: Annotated[
+        str | None, typer.Option(help="Which rows: a condition such as 'abs(yaw_deg) > 60 and cost < 200'.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("jaxface-meshes"),
+    formats: Annotated[
+        str, typer.Option("--formats", "-f", help=f"What to write, comma separated: {', '.join(_FORMATS)}.")
+    ] = "glb",
+    limit: Annotated[int | None, typer.Option(min=1, help="The first so many of them; all by default.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The face model the rows were fitted with; the one they name by default.")
+    ] = None,
+) -> None:
+    """Turn rows of fitted faces into meshes, named as their photographs are.
+
+    A condition takes the columns of numbers and text (docs/scale.md lists them), + - * /, comparisons, and, or, not,
+    is None, in (...), abs(...), startswith(column, "...") and contains(column, "...").
+
+    Examples: jaxface mesh out --where "yaw_deg > 60"; jaxface mesh out --where 'contains(source, "anna")' -f obj
+    """
+    from jaxface.export.meshes import write_mesh
+    from jaxface.pipelines.meshes import select
+
+    chosen = some_of(_FORMATS, formats)
+    require_writable(output, "--output")
+    try:
+        selection = select(rows, where, limit)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    fitted_with = face_model(model or selection.model["source"], "--model")
+    try:
+        selection.require(fitted_with)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--model") from None
+    results, errors = console(), console(stderr=True)
+    stems = names([Path(source) for source in selection.sources()])
+    if not stems:
+        errors.print("no fitted face meets the condition")
+        raise typer.Exit(1)
+    output.mkdir(parents=True, exist_ok=True)
+    for stem, result in zip(progress(stems, "writing", errors), selection.results(), strict=True):
+        for ending in chosen:
+            write_mesh(output / f"{stem}.{ending}", fitted_with, result)
+    results.print(f"{len(stems)} faces written to {printable(str(output))}", soft_wrap=True)

@@ -1,0 +1,141 @@
+"""The engine for one machine: images are decoded and searched in worker processes, faces fitted and written here."""
+
+import multiprocessing
+import multiprocessing.util
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from multiprocessing.connection import wait
+from pathlib import Path
+from time import perf_counter
+
+from jaxface.pipelines import stages
+from jaxface.pipelines.faces import Finder
+from jaxface.pipelines.stages import Found, Part, Settings, Tally
+
+CHUNK = 8
+"""Images that a worker is given at a time, ..."""
+
+AHEAD = 8
+"""... and how many such are under way for each worker, so that none waits while a part is fitted."""
+
+
+def run(parts: Sequence[Part], folder: Path, settings: Settings, processes: int | None) -> Iterator[Tally]:
+    """Write the files of parts in their order, and tell what was done as it is.
+
+    Args:
+      processes: how many search images; by default, as many as there are processors.
+
+    Raises:
+      ValueError: the settings ask for what is not there; the message says what.
+      OSError: a file cannot be written.
+    """
+    if not parts:
+        return
+    with Workers(settings, processes or os.cpu_count() or 1) as workers:
+        yield stages.compile_fit(settings)  # while the workers start
+        every = workers.search(chunk for part in parts for chunk in chunks(part))
+        for part in parts:
+            found: list[Found] = []
+            for _ in chunks(part):
+                just = next(every)
+                found += just
+                yield stages.searched(just)
+            started = perf_counter()
+            rows = stages.fit_part(found, settings)
+            fitted = perf_counter()
+            stages.write_part(folder, part, rows)
+            yield stages.fitted(rows, fitted - started) + stages.written(perf_counter() - fitted)
+
+
+def chunks(part: Part) -> Iterator[Sequence[str]]:
+    """A part's images as they are given to workers."""
+    return (part.sources[start : start + CHUNK] for start in range(0, len(part.sources), CHUNK))
+
+
+class Workers:
+    """Processes with a detector each. One that dies takes no image but its own with it."""
+
+    def __init__(self, settings: Settings, processes: int):
+        self._settings, self._processes = settings, processes
+
+    def __enter__(self) -> "Workers":
+        self._start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def search(self, chunks: Iterable[Sequence[str]]) -> Iterator[list[Found]]:
+        """What each chunk of images shows, in their order."""
+        under_way: deque[tuple[Sequence[str], Future]] = deque()
+        for chunk in chunks:
+            under_way.append((chunk, self._submit(chunk)))
+            if len(under_way) == AHEAD * self._processes:
+                yield self._result(*under_way.popleft())
+        while under_way:
+            yield self._result(*under_way.popleft())
+
+    def _result(self, chunk: Sequence[str], future: Future) -> list[Found]:
+        try:
+            return future.result()
+        except BrokenProcessPool:  # of all that was under way; one by one, each image answers for itself
+            return [self._alone(source) for source in chunk]
+
+    def _alone(self, source: str) -> Found:
+        try:
+            return self._submit([source]).result()[0]
+        except BrokenProcessPool:
+            return Found(source, error="the process that read it died: it is broken, or too large for the memory")
+
+    def _submit(self, chunk: Sequence[str]) -> Future:
+        try:
+            return self._pool.submit(_search, chunk, self._settings)
+        except BrokenProcessPool:
+            self._start()
+            return self._pool.submit(_search, chunk, self._settings)
+
+    def _start(self) -> None:
+        spawn = multiprocessing.get_context("spawn")  # a fork would copy JAX's threads' locks
+        self._pool = ProcessPoolExecutor(self._processes, spawn, initializer=_end_with_the_parent)
+        with _interrupts_ignored():  # which the workers inherit: this process stops them
+            for _ in range(self._processes):
+                self._pool.submit(os.getpid)
+
+
+@contextmanager
+def _interrupts_ignored():
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _end_with_the_parent() -> None:
+    """A killed parent tells its workers nothing: they watch it."""
+    parent = multiprocessing.parent_process()
+    watch = lambda: wait([parent.sentinel]) and os._exit(1)
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _search(chunk: Sequence[str], settings: Settings) -> list[Found]:
+    finder = _opened(settings)
+    return [stages.find(finder, source, settings) for source in chunk]
+
+
+@lru_cache(maxsize=1)
+def _opened(settings: Settings) -> Finder:
+    """The worker's detector, closed when the process ends."""
+    held = ExitStack()
+    multiprocessing.util.Finalize(None, held.close, exitpriority=10)
+    return held.enter_context(stages.open_finder(settings))

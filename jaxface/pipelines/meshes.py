@@ -1,0 +1,90 @@
+"""Rows of Parquet files back to fitted faces: which rows, and with which model."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from jaxface.export.parquet import read_faces, record_of
+from jaxface.model.morphable import MorphableModel
+from jaxface.pipelines.dataset import parts_of
+from jaxface.pipelines.selection import condition
+from jaxface.pipelines.stages import fingerprint
+from jaxface.types import FitResult
+
+_AT_A_TIME = 256
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Rows of fitted faces that meet a condition, in the files' order, the first ``limit`` of them."""
+
+    rows: ds.Dataset
+    where: pc.Expression
+    limit: int | None
+
+    @property
+    def model(self) -> dict:
+        """What the rows say of the model they were fitted with: ``source``, ``name``, ``licence``, ``sha256``."""
+        return record_of(self.rows.schema)["model"]
+
+    def require(self, model: MorphableModel) -> None:
+        """Raise a ``ValueError`` unless the rows were fitted with this model."""
+        if fingerprint(model) != self.model["sha256"]:
+            raise ValueError(f"the rows were fitted with the model {self.model['name']!r}, and this is another one")
+
+    def sources(self) -> list[str]:
+        """The file that each face is from."""
+        return [name for batch in self._batches(["source"]) for name in batch["source"].to_pylist()]
+
+    def results(self) -> Iterator[FitResult]:
+        """The fits, one after another."""
+        for batch in self._batches(None):
+            if batch.num_rows:
+                results = read_faces(batch)[0]
+                yield from (jax.tree.map(lambda leaf, i=i: leaf[i], results) for i in range(batch.num_rows))
+
+    def _batches(self, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+        left = self.limit
+        for batch in self.rows.to_batches(columns, filter=self.where, batch_size=_AT_A_TIME):
+            taken = batch if left is None else batch.slice(0, left)
+            yield taken
+            if left is not None and not (left := left - taken.num_rows):
+                return
+
+
+def select(rows: Path, where: str | None = None, limit: int | None = None) -> Selection:
+    """The fitted faces of a folder that ``jaxface dataset`` wrote, or of one Parquet file.
+
+    Args:
+      where: a condition as ``jaxface.pipelines.selection.condition`` takes it.
+
+    Raises:
+      ValueError: there are no rows of jaxface there, or the condition is none.
+    """
+    files = parts_of(rows) if rows.is_dir() else [rows]
+    if not files or not rows.exists():
+        raise ValueError(f"{rows}: takes a folder that jaxface dataset wrote, or one of its Parquet files")
+    try:
+        found = ds.dataset([str(file) for file in files], format="parquet")
+        if "sha256" not in record_of(found.schema)["model"]:
+            raise ValueError("the rows do not tell the model they were fitted with")
+    except (pa.ArrowInvalid, ValueError) as error:
+        raise ValueError(f"{rows}: {error}") from None
+    fitted = pc.field("error").is_null() & pc.field("status").is_valid()
+    return Selection(
+        found, fitted if where is None else fitted & _checked(condition(where, found.schema), found), limit
+    )
+
+
+def _checked(where: pc.Expression, rows: ds.Dataset) -> pc.Expression:
+    """Raise here, on no rows, for an expression whose sides are of kinds that do not go together."""
+    try:
+        rows.schema.empty_table().filter(where)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        raise ValueError(f"the condition mixes numbers and text, or is none: {error}") from None
+    return where

@@ -1,0 +1,62 @@
+"""Which images a run is over: a folder's, a pattern's, or a list's, and that list kept for a run that goes on."""
+
+import glob
+import os
+from pathlib import Path
+
+from jaxface.export.files import atomic_write
+
+
+def find_images(images: str) -> list[str]:
+    """The absolute paths of the images that a folder, a pattern or a list names, each once.
+
+    Args:
+      images: a folder, whose images are those files, at any depth, whose endings Pillow reads; a pattern with ``*``,
+        ``**``, ``?`` or ``[]``; or a text file with a path a line (or ended by NUL, as ``find -print0`` gives),
+        relative to the working directory. A folder's and a pattern's are sorted; a list keeps its order.
+
+    Raises:
+      ValueError: there are none.
+      OSError: a folder cannot be read.
+    """
+    path = Path(images)
+    if path.is_dir():
+        found = sorted(_inside(path))
+        missing = f"no image in the folder {images}"
+    elif path.is_file():
+        found = read_list(path)
+        missing = f"no line in the list {images}"
+        if found and not any(map(os.path.lexists, found)):  # an image, or another kind of file
+            raise ValueError(f"{images}: takes a folder, or a text file with a path in each line; no line is a file's")
+    elif glob.has_magic(images):
+        found = sorted(name for name in glob.iglob(images, recursive=True) if os.path.isfile(name))
+        missing = f"no file matches {images}"
+    else:
+        raise ValueError(f"{images}: no such folder or list of images")
+    if not found:
+        raise ValueError(missing)
+    return list(dict.fromkeys(map(os.path.abspath, found)))
+
+
+def _inside(folder: Path):
+    from PIL import Image
+
+    endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+
+    def refuse(error: OSError):
+        raise error
+
+    for parent, _, names in os.walk(folder, onerror=refuse):
+        yield from (os.path.join(parent, name) for name in names if os.path.splitext(name)[1].lower() in endings)
+
+
+def read_list(path: Path) -> list[str]:
+    """The paths of a list: those that NUL ends if there is one, otherwise the lines that are not empty."""
+    content = path.read_bytes()
+    names = content.split(b"\0") if b"\0" in content else content.splitlines()
+    return [os.fsdecode(name) for name in names if name.strip()]
+
+
+def write_list(path: Path, sources: list[str]) -> None:
+    """Write a list whose every path, whatever its letters, ``read_list`` reads back."""
+    atomic_write(path, b"".join(os.fsencode(source) + b"\0" for source in sources))

@@ -1,0 +1,135 @@
+"""``jaxface mesh``: rows of Parquet files back to meshes, chosen by conditions."""
+
+import jax
+import numpy as np
+import pyarrow as pa
+import pytest
+import trimesh
+
+import jaxface as package
+from jaxface.export.parquet import face_rows, failure_rows, schema, write_rows
+from jaxface.model import save_model
+from jaxface.pipelines.selection import condition
+from jaxface.pipelines.stages import fingerprint
+from jaxface.types import FitResult, Pose
+
+YAWS = (-70.0, 10.0, 65.0, 80.0)
+
+
+@pytest.fixture
+def fits(small):
+    """Four people whose heads are turned by ``YAWS``, the last of whom could not be fitted."""
+    rng = np.random.default_rng(0)
+    rotation = package.camera.rotation_from_euler
+    return FitResult(
+        identity=np.float32(rng.normal(size=(4, 8))),
+        expression=np.float32(rng.uniform(size=(4, 6))),
+        pose=Pose(
+            np.ones(4, np.float32),
+            np.stack([rotation(jax.numpy.array([0.0, yaw, 0.0])) for yaw in YAWS]),
+            np.zeros((4, 2), np.float32),
+        ),
+        depth_offset=np.zeros((4, 3), np.float32),
+        weight_2d=np.ones(4, np.float32),
+        weight_3d=np.ones(4, np.float32),
+        cost=np.arange(4, dtype=np.float32),
+        iterations=np.full(4, 4, np.int32),
+        status=np.array([0, 1, 0, 4], np.int32),
+    )
+
+
+@pytest.fixture
+def written(tmp_path, small, fits):
+    """The rows of ``fits`` in the folder ``out``, in two files, and their model in ``small.npz``."""
+    save_model(tmp_path / "small.npz", small)
+    told = {"source": str(tmp_path / "small.npz"), "name": "small", "licence": "", "sha256": fingerprint(small)}
+    columns = schema({"model": told})
+    landmarks = package.Landmarks(np.ones((4, 68, 2), np.float32), np.ones((4, 68, 3), np.float32))
+    table = face_rows(columns, ["/a/x.jpg", "/a/x.jpg", "/b/y.jpg", "/b/z.jpg"], [0, 1, 0, 0], fits, landmarks)
+    (tmp_path / "out").mkdir()
+    write_rows(tmp_path / "out" / "part-0000000.parquet", table.slice(0, 2))
+    none = failure_rows(columns, ["/c/none.jpg"], ["no face was found"])
+    write_rows(tmp_path / "out" / "part-0000001.parquet", pa.concat_tables([none, table.slice(2)]))
+
+
+@pytest.mark.usefixtures("written")
+def test_rows_become_the_meshes_that_were_fitted(jaxface, tmp_path, small, fits):
+    result = jaxface("mesh", "out", "--where", "yaw_deg > 60", "--formats", "obj,ply,glb", "-o", "meshes")
+    assert (result.exit_code, result.stdout) == (0, "1 faces written to meshes\n"), result.stderr
+    assert {path.name for path in (tmp_path / "meshes").iterdir()} == {"y.obj", "y.ply", "y.glb"}
+    expected = np.asarray(small.mean) + small.identity @ fits.identity[2] + small.expression @ fits.expression[2]
+    for ending, unit in (("obj", 1), ("ply", 1), ("glb", 1e-3)):
+        mesh = trimesh.load(tmp_path / "meshes" / f"y.{ending}", force="mesh", process=False)
+        np.testing.assert_allclose(mesh.vertices, unit * expected, atol=1e-3 * unit)
+
+
+@pytest.mark.usefixtures("written")
+def test_all_fitted_faces_are_taken_and_a_limit_takes_the_first_of_them(jaxface, tmp_path):
+    assert "3 faces" in jaxface("mesh", "out", "-o", "all").stdout
+    assert {path.name for path in (tmp_path / "all").iterdir()} == {"x.glb", "x-2.glb", "y.glb"}
+    assert "2 faces" in jaxface("mesh", "out", "-o", "two", "--limit", 2).stdout
+    assert {path.name for path in (tmp_path / "two").iterdir()} == {"x.glb", "x-2.glb"}
+    one_file = jaxface("mesh", "out/part-0000001.parquet", "-o", "one")
+    assert "1 faces" in one_file.stdout and (tmp_path / "one" / "y.glb").exists()
+
+
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        (("nowhere",), "nowhere: takes a folder that jaxface dataset wrote, or one of its Parquet files"),
+        (("small.npz",), "small.npz: "),
+        (("out", "--where", "yaw > 60"), "yaw is not a column to select by; these are: source, frame, "),
+        (("out", "--where", "yaw_deg = 60"), "'yaw_deg = 60' is no condition, such as: yaw_deg > 60 and"),
+        (("out", "--where", "yaw_deg > 'a'"), "the condition mixes numbers and text, or is none"),
+        (("out", "--where", "yaw_deg"), "the condition mixes numbers and text, or is none"),
+        (("out", "--where", "__import__('os')"), "is not taken in a condition"),
+        (("out", "--where", "source.upper() == 'A'"), "is not taken in a condition"),
+        (("out", "--model", "other.npz"), "the rows were fitted with the model 'small', and this is another one"),
+    ],
+)
+@pytest.mark.usefixtures("written")
+def test_wrong_usage_is_told_in_a_line(jaxface, tmp_path, small, given, said):
+    from dataclasses import replace
+
+    save_model(tmp_path / "other.npz", replace(small, mean=small.mean + 1))
+    result = jaxface("mesh", *given, "-o", "meshes")
+    assert result.exit_code == 2 and result.stderr.count("\n") == 1 and said in result.stderr
+    assert not (tmp_path / "meshes").exists()
+
+
+@pytest.mark.usefixtures("written")
+def test_a_condition_that_no_face_meets_is_said(jaxface):
+    result = jaxface("mesh", "out", "--where", "yaw_deg > 85")
+    assert (result.exit_code, result.stderr) == (1, "no fitted face meets the condition\n")
+
+
+PEOPLE = pa.table(
+    {"a": [1.0, -2.0, 3.0, None], "n": [1, 2, 3, 4], "s": ["x", "yx", None, "z"], "l": [[1], [2], [3], [4]]}
+)
+
+
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        ("a > 0", [1, 3]),
+        ("a >= 3 or n == 4", [3, 4]),
+        ("not a < 0", [1, 3]),
+        ("abs(a) + 1 > -n * -1", [1, 2, 3]),
+        ("1 < n < 4 and a / 2 <= -1", [2]),
+        ("a is None", [4]),
+        ("s is not None and n != 1", [2, 4]),
+        ("s in ('x', 'z')", [1, 4]),
+        ("n not in [1, 2]", [3, 4]),
+        ("startswith(s, 'y') or contains(s, 'z')", [2, 4]),
+    ],
+)
+def test_conditions_mean_what_they_say(text, found):
+    assert PEOPLE.filter(condition(text, PEOPLE.schema))["n"].to_pylist() == found
+
+
+@pytest.mark.parametrize(
+    "text", ["l == 1", "a > ", "a > None", "s is 'x'", "lambda: a", "a if a else a", "n in s", "[a]"]
+)
+def test_what_is_no_condition_is_refused(text):
+    with pytest.raises(ValueError):
+        condition(text, PEOPLE.schema)
