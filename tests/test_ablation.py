@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from jaxface.cli.terminal import face_model
 from jaxface.evaluation import PROTOCOLS, Face
 from jaxface.evaluation.ablation import ShapeError, by_yaw
 from jaxface.evaluation.subjects import subjects
@@ -55,7 +56,8 @@ class TestShapeError:
 class TestCommand:
     @pytest.fixture(autouse=True)
     def _small_model(self, monkeypatch, small):
-        monkeypatch.setattr("jaxface.cli.ablation.face_model", lambda source, argument: small)
+        model = lambda source, argument: small if source is None else face_model(source, argument)
+        monkeypatch.setattr("jaxface.cli.ablation.face_model", model)
         monkeypatch.setattr("jaxface.evaluation.ablation.VARIANTS", VARIANTS)
         monkeypatch.setattr("jaxface.pipelines.ablation._SHOWN_YAWS", (40.0,))
 
