@@ -6,6 +6,7 @@ from jaxface.export import save as save
 from jaxface.fitting import FitOptions as FitOptions
 from jaxface.fitting import fit as fit
 from jaxface.fitting import fit_batch as fit_batch
+from jaxface.fitting import fit_sequence as fit_sequence
 from jaxface.fitting import vertices as vertices
 from jaxface.model import MorphableModel as MorphableModel
 from jaxface.model import load_model as load_model

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from jaxface.cli import ablation, dataset, demo, detect, evaluate, fit, mesh, model
+from jaxface.cli import ablation, dataset, demo, detect, evaluate, fit, mesh, model, video
 from jaxface.cli.terminal import printable
 
 
@@ -47,6 +47,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 app.command("fit")(fit.fit)
 app.command("mesh")(mesh.mesh)
+app.command("video")(video.video)
 app.add_typer(model.app, name="model")
 
 

@@ -1,0 +1,120 @@
+"""``jaxface video``: a video or a camera in, everyone's 3D face and its motion out."""
+
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from jaxface.cli import session
+from jaxface.cli.options import DetectorName, some_of
+from jaxface.cli.terminal import console, face_model, printable, require_writable
+from jaxface.fitting import FitOptions
+from jaxface.fitting.options import Variant
+from jaxface.fitting.sequence import SMOOTHNESS
+from jaxface.pipelines.video import FILES, VideoReport, fit_video
+
+_RECORDING = "camera.mp4"
+
+
+def video(
+    source: Annotated[
+        str, typer.Argument(help="A video file, or a camera's number: 0 is the first.", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("jaxface-video"),
+    formats: Annotated[
+        str, typer.Option("--formats", "-f", help=f"What to write, comma separated: {', '.join(FILES)}.")
+    ] = ",".join(FILES),
+    smoothness: Annotated[
+        float, typer.Option(min=0, help="How much a face is held to where it was a frame before; 0 not at all.")
+    ] = SMOOTHNESS,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="How long a camera is recorded, if Ctrl-C does not end it before.")
+    ] = 3600.0,
+    variant: Annotated[str, typer.Option(help=f"Variant of the method: {', '.join(get_args(Variant))}.")] = "2d+3d+p+w",
+    model: Annotated[
+        str | None, typer.Option(help="A face model's file or registered name, in place of the embedded one.")
+    ] = None,
+    detector: DetectorName = "mediapipe",
+) -> None:
+    """Fit everyone in a video: one face a person, with an expression and a pose a frame.
+
+    Writes the video with the faces over it, a row a frame and face as Parquet, and for each person a GLB that moves.
+    A camera's recording is kept beside them.
+
+    Examples: jaxface video clip.mp4; jaxface video 0 --seconds 10 --output me
+    """
+    from jaxface.detection.registry import opened
+    from jaxface.pipelines.frames import record
+
+    chosen = some_of(FILES, formats)
+    try:
+        options = FitOptions(variant=variant)
+    except ValueError as error:
+        raise typer.BadParameter(str(error).split("=", 1)[1], param_hint="--variant") from None
+    session.keep_compilations()
+    require_writable(output, "--output")
+    fitted = face_model(model, "--model")
+    results, errors = console(), console(stderr=True)
+    path = Path(source)
+    if source.isdecimal() and not path.exists():
+        output.mkdir(parents=True, exist_ok=True)
+        path = output / _RECORDING
+        errors.print("recording; Ctrl-C ends it")
+        try:
+            record(int(source), path, seconds)
+        except ValueError as error:
+            errors.print(str(error), style="red", soft_wrap=True)
+            raise typer.Exit(1) from None
+    try:
+        with opened(detector) as made, _bar(errors) as bar:
+            report = fit_video(path, output, fitted, made, options, smoothness, chosen, _progress(bar), model)
+    except ValueError as error:
+        raise typer.BadParameter(str(error).removeprefix("detector="), param_hint="--detector") from None
+    if report.error:
+        errors.print(printable(report.error), style="red", soft_wrap=True)
+    if report.people:
+        results.print(_table(report))
+        results.print(_rates(report))
+    if report.written:
+        results.print(f"written to {printable(str(output))}", soft_wrap=True)
+    raise typer.Exit(1 if report.error else 0)
+
+
+def _bar(errors: Console) -> Progress:
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} frames")
+    return Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
+
+
+def _progress(bar: Progress):
+    """A function that shows each stage of a video in a bar of its own."""
+    tasks: dict[str, int] = {}
+
+    def advance(stage: str, frames: int) -> None:
+        if stage not in tasks:
+            tasks[stage] = bar.add_task(stage, total=None)
+        bar.update(tasks[stage], advance=frames)
+
+    return advance
+
+
+def _table(report: VideoReport) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("person\n", "frames\n", "first\n", "last\n", "fitted\n", "yaw from\n°", "to\n°"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for number, person in enumerate(report.people, start=1):
+        yaw = [float(person.result.pose.euler_deg[index, 1]) for index in person.fitted.nonzero()[0]]
+        places = len(person.frames), person.frames[0], person.frames[-1], int(person.fitted.sum())
+        table.add_row(str(number), *map(str, places), f"{min(yaw):+z.1f}", f"{max(yaw):+z.1f}")
+    return table
+
+
+def _rates(report: VideoReport) -> str:
+    rate = lambda seconds: f"{report.frames / seconds:.0f}"
+    both = report.detect_s + report.fit_s
+    return (
+        f"{report.frames} frames: {rate(both)} frames/s found and fitted "
+        f"(found {rate(report.detect_s)}, fitted {rate(report.fit_s)}), {report.export_s:.1f} s to write"
+    )

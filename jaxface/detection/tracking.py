@@ -1,0 +1,70 @@
+"""The faces of a video, frame by frame: where a face was is looked at first, which takes a fraction of a search."""
+
+import numpy as np
+
+from jaxface.detection.faces import size
+from jaxface.detection.registry import Detector
+from jaxface.detection.tiling import cut, square_around
+from jaxface.types import Landmarks
+
+_SEEN_IN = 2.0
+"""The square around a face's last place that is looked at, in sizes of the face."""
+
+_MOVED = 0.5
+"""What is farther from a face's last place than this part of its size is another face."""
+
+_SEARCHED_EVERY = 30
+"""Frames from one search for further faces to the next."""
+
+
+class Tracker:
+    """Follows faces through the frames of one video with any detector.
+
+    A frame is searched whole when nothing is followed, when a face is lost and every 30 frames; otherwise only the
+    surroundings of the last frame's faces are looked at.
+    """
+
+    def __init__(self, detector: Detector):
+        self._detector = detector
+        self._faces: list[Landmarks] = []
+        self._followed = 0
+
+    def update(self, frame: np.ndarray) -> list[Landmarks]:
+        """The faces of the next frame, (H, W, 3) uint8 RGB.
+
+        A face that was in the last frame keeps its place before those that were not; among themselves new ones come
+        from left to right.
+        """
+        followed = [self._follow(frame, face) for face in self._faces]
+        kept = _once([face for face in followed if face is not None])
+        self._followed += 1
+        if not kept or len(kept) < len(self._faces) or self._followed >= _SEARCHED_EVERY:
+            kept = _once(kept + self._detector.detect(frame))
+            self._followed = 0
+        self._faces = kept
+        return list(kept)
+
+    def _follow(self, frame: np.ndarray, face: Landmarks) -> Landmarks | None:
+        square = square_around(face.xy, _SEEN_IN)
+        seen = [_moved(other, square[:2]) for other in self._detector.detect(cut(frame, square))]
+        nearest = min(seen, key=lambda other: _apart(face, other), default=None)
+        return nearest if nearest is not None and _apart(face, nearest) < _MOVED else None
+
+
+def _once(faces: list[Landmarks]) -> list[Landmarks]:
+    """Faces without those that lie on an earlier one."""
+    kept: list[Landmarks] = []
+    for face in faces:
+        if all(_apart(other, face) >= _MOVED for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _apart(face: Landmarks, other: Landmarks) -> float:
+    """From the middle of one face to that of another, in sizes of the first."""
+    return float(np.linalg.norm(face.xy.mean(axis=0) - other.xy.mean(axis=0))) / size(face)
+
+
+def _moved(face: Landmarks, by: tuple[int, int]) -> Landmarks:
+    shift = np.array([*by, 0], face.xyz.dtype)
+    return Landmarks(face.xy + shift[:2], face.xyz + shift, face.weight, face.scheme)

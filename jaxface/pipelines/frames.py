@@ -1,0 +1,129 @@
+"""Videos as frames (H, W, 3) uint8 RGB: files by PyAV, a camera by OpenCV, which MediaPipe brings along."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+
+_RATE = Fraction(30)
+"""Frames a second of a source that does not say."""
+
+
+class Video:
+    """A video file, to be read as often as needed.
+
+    ``rate`` is its frames a second. ``problem`` is a sentence where the last reading met the end too early.
+
+    Raises:
+      ValueError: the file is missing, or holds no video that can be read.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.problem: str | None = None
+        with self._opened() as (_, stream):
+            self.rate = Fraction(stream.average_rate or _RATE)
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """The frames, upright. Those of another size than the first are fitted into it, with bars."""
+        import av
+        from PIL import Image, ImageOps
+
+        self.problem, size, count = None, None, 0
+        with self._opened() as (container, stream):
+            told, stream.thread_type = stream.frames, "AUTO"
+            try:
+                for frame in container.decode(stream):
+                    picture = Image.fromarray(frame.to_ndarray(format="rgb24"))
+                    if frame.rotation:  # counter-clockwise, as Pillow's
+                        picture = picture.rotate(frame.rotation, expand=True)
+                    size = size or picture.size
+                    yield np.asarray(picture if picture.size == size else ImageOps.pad(picture, size))
+                    count += 1
+                broken = count < told
+            except av.FFmpegError:
+                broken = True
+        if not count:
+            raise ValueError(f"{self.path}: no frame of it can be read")
+        if broken:
+            self.problem = f"{self.path}: breaks off after {count} frames"
+
+    @contextmanager
+    def _opened(self):
+        import av
+
+        if not self.path.is_file():
+            what = "a folder; give a video file" if self.path.is_dir() else "no such file"
+            raise ValueError(f"{self.path}: {what}")
+        if self.path.stat().st_size == 0:
+            raise ValueError(f"{self.path}: the file is empty")
+        try:
+            container = av.open(str(self.path))
+        except (av.FFmpegError, OSError) as error:
+            raise ValueError(f"{self.path}: not a video that can be read, or a part of it ({error.strerror})") from None
+        with container:
+            if not container.streams.video:
+                raise ValueError(f"{self.path}: holds no video")
+            yield container, container.streams.video[0]
+
+
+@contextmanager
+def writing(path: Path, rate: Fraction) -> Iterator[Callable[[np.ndarray], None]]:
+    """A function that adds a frame to an MP4 (H.264), which appears whole or not at all.
+
+    All frames have one size; an odd side loses its last pixel.
+
+    Raises:
+      OSError: the file cannot be written.
+    """
+    import av
+
+    temporary = path.with_name(f".{uuid.uuid4().hex}.mp4")
+    try:
+        with av.open(str(temporary), "w") as container:
+            stream = container.add_stream("h264", rate=rate, options={"crf": "20"})
+            stream.pix_fmt = "yuv420p"
+
+            def add(frame: np.ndarray) -> None:
+                if not stream.codec_context.is_open:
+                    stream.height, stream.width = (side // 2 * 2 for side in frame.shape[:2])
+                even = np.ascontiguousarray(frame[: stream.height, : stream.width])
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+
+            yield add
+            container.mux(stream.encode())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def record(camera: int, path: Path, seconds: float) -> None:
+    """Record a camera into an MP4, for some seconds or until Ctrl-C.
+
+    Raises:
+      ValueError: there is no such camera, or it gives no picture.
+      OSError: the file cannot be written.
+    """
+    import cv2
+
+    source = cv2.VideoCapture(camera)
+    try:
+        rate = Fraction(source.get(cv2.CAP_PROP_FPS) or _RATE).limit_denominator(1001)
+        seen, picture = source.read()
+        if not seen:
+            raise ValueError(f"camera {camera}: cannot be opened, or gives no picture; is another program using it?")
+        end = monotonic() + seconds
+        with writing(path, rate) as add:
+            try:
+                while seen and monotonic() < end:
+                    add(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+                    seen, picture = source.read()
+            except KeyboardInterrupt:
+                pass  # the way to say that it is enough
+    finally:
+        source.release()
