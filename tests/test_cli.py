@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 
@@ -356,6 +357,19 @@ def test_sigint_ends_it_quietly_and_leaves_whole_results(program, tmp_path, phot
     assert process.returncode == 130
     assert (output, errors) == ("", "")
     assert all(names(folder) == {"fit.json"} for folder in (tmp_path / "out").iterdir())
+
+
+def test_an_interrupt_that_a_library_takes_for_its_own_error_ends_it_too(jaxface, tmp_path, photograph, monkeypatch):
+    def swallows(path, *_):
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return ImageReport(path, error="an error of the library's own")
+
+    monkeypatch.setattr("jaxface.cli.session.fit_image", swallows)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
+    result = jaxface("fit", photograph, photograph, "-o", "out")
+    signal.signal(signal.SIGINT, before)
+    assert result.exit_code == 130 and "own" not in result.output
 
 
 def test_model_info_says_what_a_model_is_and_draws_it(jaxface, tmp_path):

@@ -1,9 +1,11 @@
 """A run over photographs as a person at a terminal sees it: a progress bar, a table, sentences for what failed."""
 
 import os
+import signal
+import threading
 import warnings
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import typer
@@ -41,8 +43,10 @@ def run(
     results, errors = console(), console(stderr=True)
     with ExitStack() as held:
         found = open_finder(held, detector, faces, min_score)
+        stop_if_interrupted = held.enter_context(interrupts())
         for path, folder, file in progress(work, "fitting", errors):
             report = fit_image(path, folder, model, found, options, formats, file)
+            stop_if_interrupted()
             reports.append(report)
             if report.error:
                 errors.print(printable(report.error), style="red", soft_wrap=True)
@@ -51,6 +55,30 @@ def run(
     if any(report.folders for report in reports):
         results.print(f"written to {printable(str(output))}", soft_wrap=True)
     return 0 if all(report.ok for report in reports) else 1
+
+
+@contextmanager
+def interrupts() -> Iterator[Callable[[], None]]:
+    """A function that ends the run if Ctrl-C was pressed: MediaPipe takes one that meets its constructors for an error
+    of its own, which would be the photograph's."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    came, before = [], signal.getsignal(signal.SIGINT)
+
+    def notice(*_):
+        came.append(True)
+        raise KeyboardInterrupt
+
+    def stop():
+        if came:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, notice if before is signal.default_int_handler else before)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def open_finder(held: ExitStack, detector: str, faces: Which, min_score: float) -> Finder:
