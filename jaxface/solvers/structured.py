@@ -96,8 +96,8 @@ class _PoseSolver(StructuredLevenbergMarquardt):
         """Of a start that is still to be looked at: an update tries a step of 0 and takes it, which spares a second
         copy of the equations what there is to compile."""
         value = jnp.full_like(init_params[0], jnp.inf)
-        matrix = jnp.broadcast_to(jnp.eye(4, dtype=value.dtype), (2, 4, 4)) + 0 * args[0].axes[0]
-        still = 0 * matrix[0, 0]
+        matrix = jnp.broadcast_to(jnp.eye(4, dtype=value.dtype), (2, 4, 4))
+        still = jnp.zeros(4, value.dtype)
         first = self.first_restraint(init_params, value, still)
         ending = jnp.asarray(Ending.OUT_OF_ITERATIONS)
         return State(jnp.asarray(0), first, value, still, matrix, still, value, ending)
