@@ -98,18 +98,19 @@ def corrected(
       ``xyz`` (3, L); ``weight`` (L,), how sure each is in the image, of mean 1 for a face from the front; and how sure
       their ``depth`` is, as a part of that.
     """
-    at = _at_yaw(table, scheme, euler_deg(rotation)[1])
+    at = at_yaw(table, scheme, euler_deg(rotation)[1])
+    variance_2d, variance_3d = (jnp.maximum(one, _LEAST_MM2) for one in (at.variance_2d, at.variance_3d))
     sin, cos = upright(rotation)
     turn = lambda offset: scale * jnp.stack([cos * offset[0] - sin * offset[1], sin * offset[0] + cos * offset[1]])
     xy = xy - turn(at.offset_2d.T)
     deep = at.offset_3d.T
     xyz = xyz - jnp.concatenate([turn(deep), scale * deep[2:]])
     xy = xy - mean_point(xy - xyz[:2], None)[:, None]
-    sure_2d, sure_3d = 1 / at.variance_2d, 1 / at.variance_3d[:, 0]
+    sure_2d, sure_3d = 1 / variance_2d, 1 / variance_3d[:, 0]
     merged = (sure_2d * xy + sure_3d * xyz[:2]) / (sure_2d + sure_3d)
     sure = jnp.maximum(sure_2d, sure_3d)
     front = jnp.maximum(1 / table.variance_2d[0], 1 / table.variance_3d[0, :, 0]).mean()
-    depth = jnp.minimum((1 / at.variance_3d[:, 1]).mean() / sure.mean(), 1.0)
+    depth = jnp.minimum((1 / variance_3d[:, 1]).mean() / sure.mean(), 1.0)
     own = sure / front if weight is None else weight * sure / front
     return jnp.concatenate([merged, xyz[2:]]), own, depth
 
@@ -120,7 +121,7 @@ def upright(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "2 *b"]:
     return up / jnp.sqrt(jnp.maximum(jnp.sum(up**2, axis=0), jnp.finfo(up.dtype).tiny))
 
 
-def _at_yaw(table: Calibration, scheme: str, yaw: Float[Array, ""]) -> Calibration:
+def at_yaw(table: Calibration, scheme: str, yaw: Float[Array, ""]) -> Calibration:
     """The table's values at one yaw, without the axis Y."""
     place = jnp.minimum(jnp.abs(yaw) / YAW_STEP, len(YAWS) - 1.001)
     below = place.astype(int)
@@ -132,6 +133,6 @@ def _at_yaw(table: Calibration, scheme: str, yaw: Float[Array, ""]) -> Calibrati
     return Calibration(
         flip(at.offset_2d, [-1, 1]),
         flip(at.offset_3d, [-1, 1, 1]),
-        jnp.maximum(flip(at.variance_2d, 1), _LEAST_MM2),
-        jnp.maximum(flip(at.variance_3d, 1), _LEAST_MM2),
+        flip(at.variance_2d, 1),
+        flip(at.variance_3d, 1),
     )

@@ -4,10 +4,14 @@ Errors are taken where the image is scaled to mm by the mean face's pose, each f
 ``jaxface.calibration``.
 """
 
+from functools import partial
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jaxface.calibration import MIRRORS, YAW_STEP, YAWS, Calibration, upright
+from jaxface.calibration import MIRRORS, YAW_STEP, YAWS, Calibration, at_yaw, upright
 from jaxface.camera import FRONTAL, euler_deg
 from jaxface.evaluation.subjects import Subjects
 from jaxface.fitting import FitOptions, fit_batch
@@ -34,7 +38,7 @@ def simulated(people: Subjects, noise: Calibration) -> Landmarks:
     errs twice as much.
     """
     true = people.seen(people.points())
-    at = _at(noise, people.yaw)
+    at = jax.tree.map(np.asarray, jax.vmap(partial(at_yaw, noise, "ibug68"))(jnp.asarray(people.yaw, jnp.float32)))
     draw = lambda offset, axes: np.stack(
         [np.random.default_rng([seed, offset]).normal(size=(68, axes)) for seed in people.seeds]
     )
@@ -105,18 +109,3 @@ def mean_face(model: MorphableModel, landmarks: Landmarks) -> FitResult:
 def _share(yaw: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n Y"]:
     """How much of each face counts at each yaw of a table: linear between two of them."""
     return np.clip(1 - np.abs(np.minimum(np.abs(yaw), YAWS[-1])[:, None] - YAWS) / YAW_STEP, 0, None)
-
-
-def _at(table: Calibration, yaw: Float[np.ndarray, "n"]) -> Calibration:
-    """A table's values at yaws (n,), with the axis n in place of Y."""
-    share, left = _share(yaw), yaw < 0
-    out = []
-    for values, signs in zip(
-        (table.offset_2d, table.offset_3d, table.variance_2d, table.variance_3d),
-        ([-1, 1], [-1, 1, 1], 1, 1),
-        strict=True,
-    ):
-        at = np.einsum("nb,b...->n...", share, values)
-        at[left] = at[left][:, MIRRORS["ibug68"]] * signs
-        out.append(at)
-    return Calibration(*out)
