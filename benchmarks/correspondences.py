@@ -31,13 +31,12 @@ from jaxface.model.morphable import Embedding
 from jaxface.model.readers.assembly import on_vertices
 from jaxface.model.registration import (
     _find,
-    matching_part,
     named_shapes,
     register,
     register_landmarks,
     shape_of,
-    similarity,
 )
+from jaxface.rendering.people import with_eyes
 from jaxface.rendering.shading import draw_mesh
 
 VIEWS = {"front": [(0, 0), (-8, 0), (8, 0), (0, -10), (0, 10)], "35°": [(0, -35), (0, 35)]}
@@ -45,7 +44,7 @@ VIEWS = {"front": [(0, 0), (-8, 0), (8, 0), (0, -10), (0, 10)], "35°": [(0, -35
 SIDES = np.sign(np.arange(478) - MEDIAPIPE478_MIRROR)
 """1 on the subject's left, -1 on the right. Turned away, detected points slide to the outline: they do not count."""
 SIDE, PIXELS_A_MM = 640, 2.4
-SKIN, WHITE, IRIS, PUPIL = [0.87, 0.68, 0.58], [0.95] * 3, [0.3] * 3, [0.06] * 3
+SKIN = [0.87, 0.68, 0.58]
 # fmt: off
 OVAL = [10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149,
         150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109]
@@ -84,29 +83,10 @@ def routes(model) -> dict[str, Embedding]:
     return found
 
 
-def painted(model):
-    """What is drawn of a model, skin and eyeballs (F, 3), and the colours of its vertices."""
-    shape, face = shape_of(model), shape_of(canonical_face())
-    colours, drawn = np.tile(SKIN, (len(shape.vertices), 1)), shape.part == shape.skin
-    placed = similarity(face.places, shape.places)
-    for ball in face.other_parts:
-        part = matching_part(placed(face.vertices[face.of(ball)[0]]), shape)
-        if part is None:
-            continue
-        inside = shape.of(part)[0]
-        eye = shape.vertices[inside]
-        radius = np.linalg.norm((eye - eye[eye[:, 2].argmax()])[:, :2], axis=1)
-        front = eye[:, 2] > eye[:, 2].mean()
-        colours[inside] = WHITE
-        colours[inside[front & (radius < 6)]] = IRIS
-        colours[inside[front & (radius < 2.5)]] = PUPIL
-        drawn[inside] = True
-    return shape.triangles[drawn[shape.triangles[:, 0]]], colours
-
-
 def seen(model, people: int, views) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """People drawn and detected: vertices (V, 3) mm, rotation (3, 3), the 478 points (478, 2) in the picture."""
-    triangles, colours = painted(model)
+    triangles, eyes = with_eyes(shape_of(model))
+    colours = np.where(eyes[:, None] > 0, eyes[:, None], SKIN)
     rest = jnp.zeros(model.expression.shape[-1])
     out = []
     with landmarker(max_faces=1) as opened:

@@ -4,7 +4,7 @@ The colours are painted on the mean face and move with it. Lips and brows are wh
 """
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from jaxface.evaluation.subjects import Subjects
 from jaxface.model.canonical import canonical_face
@@ -49,16 +49,20 @@ def placed(people: Subjects, index: int) -> Float[np.ndarray, "V 3"]:
 
 def _painted(shape: Shape):
     """What is drawn, skin and eyeballs (F, 3); the tint (V, 3) of the skin; the grey (V,) of eyes, 0 elsewhere."""
-    tint, eyes = np.ones((len(shape.vertices), 3)), np.zeros(len(shape.vertices))
-    drawn = shape.part == shape.skin
-    flat, places = shape.vertices[:, :2], shape.places
-    front = drawn & (shape.vertices[:, 2] > places[:, 2].min())
+    tint, flat, places = np.ones((len(shape.vertices), 3)), shape.vertices[:, :2], shape.places
+    front = (shape.part == shape.skin) & (shape.vertices[:, 2] > places[:, 2].min())
     outer, inner = places[OUTER_LIPS, :2], places[INNER_LIPS, :2]
     tint[front & _inside(flat, outer) & ~_inside(flat, inner)] = _LIPS
     for brow in (RIGHT_BROW, LEFT_BROW):
         tint[front & (_from_line(flat, places[brow, :2]) < _BROW_MM)] = _BROWS
-    face = shape_of(canonical_face())
-    onto = similarity(face.places, places)
+    triangles, eyes = with_eyes(shape)
+    return triangles, tint, eyes
+
+
+def with_eyes(shape: Shape) -> tuple[Int[np.ndarray, "F 3"], Float[np.ndarray, "V"]]:
+    """The triangles of a model's skin and eyeballs, and the grey of its eyes, 0 elsewhere."""
+    drawn, eyes, face = shape.part == shape.skin, np.zeros(len(shape.vertices)), shape_of(canonical_face())
+    onto = similarity(face.places, shape.places)
     for ball in face.other_parts:
         part = matching_part(onto(face.vertices[face.of(ball)[0]]), shape)
         if part is None:
@@ -70,7 +74,7 @@ def _painted(shape: Shape):
         grey = np.where(radius < _PUPIL_MM, _PUPIL, np.where(radius < _IRIS_MM, _IRIS, _WHITE))
         eyes[inside] = np.where(ahead, grey, _WHITE)
         drawn[inside] = True
-    return shape.triangles[drawn[shape.triangles[:, 0]]], tint, eyes
+    return shape.triangles[drawn[shape.triangles[:, 0]]], eyes
 
 
 def _inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
