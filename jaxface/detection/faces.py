@@ -21,6 +21,11 @@ def size(face: Landmarks) -> float:
     return float(np.ptp(face.xy, axis=0).max())
 
 
+def apart(face: Landmarks, other: Landmarks) -> float:
+    """From the middle of one face to that of another, in sizes of the first."""
+    return float(np.linalg.norm(face.xy.mean(axis=0) - other.xy.mean(axis=0))) / size(face)
+
+
 def flat(xy: np.ndarray, weight: np.ndarray | None = None, scheme: str = "ibug68") -> Landmarks:
     """A face of which only 2D points (L, 2) are known. Every z is 0, and only the variant ``"2d"`` fits it."""
     return Landmarks(xy, np.pad(xy, ((0, 0), (0, 1))), weight, scheme)
@@ -43,9 +48,9 @@ def with_depth(faces: Sequence[Landmarks], detected: Sequence[Landmarks]) -> lis
     completed = []
     for index, face in enumerate(faces):
         if not has_depth(face):
-            apart = lambda other, xy=face.xy: float(np.sqrt(np.mean(np.sum((other.xy - xy) ** 2, axis=-1))))
-            nearest = min((other for other in detected if other.scheme == face.scheme), key=apart, default=None)
-            if nearest is None or not apart(nearest) < _NEAR * size(face):
+            off = lambda other, xy=face.xy: float(np.sqrt(np.mean(np.sum((other.xy - xy) ** 2, axis=-1))))
+            nearest = min((other for other in detected if other.scheme == face.scheme), key=off, default=None)
+            if nearest is None or not off(nearest) < _NEAR * size(face):
                 raise ValueError(
                     f"of face {index + 1} there are 2D points only, and the detector finds no {face.scheme} points "
                     "there to take the depth from; the variant 2d fits without"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxface.detection.faces import size
+from jaxface.detection.faces import apart
 from jaxface.detection.registry import Detector
 from jaxface.detection.tiling import cut, square_around
 from jaxface.types import Landmarks
@@ -47,22 +47,17 @@ class Tracker:
     def _follow(self, frame: np.ndarray, face: Landmarks) -> Landmarks | None:
         square = square_around(face.xy, _SEEN_IN)
         seen = [_moved(other, square[:2]) for other in self._detector.detect(cut(frame, square))]
-        nearest = min(seen, key=lambda other: _apart(face, other), default=None)
-        return nearest if nearest is not None and _apart(face, nearest) < _MOVED else None
+        nearest = min(seen, key=lambda other: apart(face, other), default=None)
+        return nearest if nearest is not None and apart(face, nearest) < _MOVED else None
 
 
 def _once(faces: list[Landmarks]) -> list[Landmarks]:
     """Faces without those that lie on an earlier one."""
     kept: list[Landmarks] = []
     for face in faces:
-        if all(_apart(other, face) >= _MOVED for other in kept):
+        if all(apart(other, face) >= _MOVED for other in kept):
             kept.append(face)
     return kept
-
-
-def _apart(face: Landmarks, other: Landmarks) -> float:
-    """From the middle of one face to that of another, in sizes of the first."""
-    return float(np.linalg.norm(face.xy.mean(axis=0) - other.xy.mean(axis=0))) / size(face)
 
 
 def _moved(face: Landmarks, by: tuple[int, int]) -> Landmarks:

@@ -10,13 +10,14 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxface.detection.faces import size
+from jaxface.detection.faces import apart
 from jaxface.detection.registry import Detector
 from jaxface.detection.tracking import Tracker
 from jaxface.export.animation import write_animation
 from jaxface.export.records import versions
 from jaxface.fitting import FitOptions, fit_sequence
 from jaxface.model.morphable import MorphableModel
+from jaxface.pipelines.faces import NO_FACE
 from jaxface.pipelines.frames import Video, writing
 from jaxface.types import FitResult, Landmarks, Status
 
@@ -114,7 +115,7 @@ def fit_video(
         report.error = video.problem
         report.detect_s = time.perf_counter() - started
         if not people:
-            raise ValueError(f"{path}: no face was found in its {report.frames} frames")
+            raise ValueError(f"{path}: {NO_FACE} in its {report.frames} frames")
 
         started = time.perf_counter()
         for person in people:
@@ -144,8 +145,8 @@ def _followed(video: Video, detector: Detector, report: VideoReport, progress) -
         gone = [person for person in people if index - person.frames[-1] > _GONE_S * video.rate]
         free = [person for person in people if not any(person is other for other in gone)]
         for face in tracker.update(frame):
-            person = min(free, key=lambda person, face=face: _apart(person.faces[-1], face), default=None)
-            if person is None or _apart(person.faces[-1], face) > _MOVED:
+            person = min(free, key=lambda person, face=face: apart(person.faces[-1], face), default=None)
+            if person is None or apart(person.faces[-1], face) > _MOVED:
                 people.append(person := Person())
             else:
                 free = [other for other in free if other is not person]
@@ -155,11 +156,6 @@ def _followed(video: Video, detector: Detector, report: VideoReport, progress) -
         progress("detecting", 1)
     fewest = min(_SEEN_S * video.rate, report.frames)
     return [person for person in people if len(person.frames) >= fewest]
-
-
-def _apart(face: Landmarks, other: Landmarks) -> float:
-    """From the middle of one face to that of another, in sizes of the first."""
-    return float(np.linalg.norm(face.xy.mean(axis=0) - other.xy.mean(axis=0))) / size(face)
 
 
 def _fitted(person: Person, model: MorphableModel, options: FitOptions, smoothness: float) -> FitResult:
@@ -222,7 +218,7 @@ def _write_rows(path: Path, report: VideoReport, video: Video, record: dict) -> 
     record = record | {"frames_a_second": float(video.rate), "versions": versions()}
     columns, name = schema(record), os.fsencode(video.path.name).decode(errors="replace")
     empty = sorted(set(range(report.frames)).difference(*(person.frames for person in report.people)))
-    tables = [failure_rows(columns, [name] * len(empty), ["no face was found"] * len(empty), frame=empty)]
+    tables = [failure_rows(columns, [name] * len(empty), [NO_FACE] * len(empty), frame=empty)]
     for number, person in enumerate(report.people):
         found = jax.tree.map(lambda *leaves: np.stack(leaves), *person.faces)
         count = len(person.frames)
