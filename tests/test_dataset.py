@@ -295,7 +295,9 @@ def test_what_names_no_image_is_refused_in_a_line(jaxface, tmp_path, given, said
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("option", [("--detector", "none"), ("--variant", "3d"), ("--model", "none.npz")])
+@pytest.mark.parametrize(
+    "option", [("--detector", "none"), ("--variant", "3d"), ("--variant", "calibrated"), ("--model", "none.npz")]
+)
 def test_wrong_options_are_refused_in_a_line(jaxface, stubbed, tmp_path, option):
     grey(tmp_path / "in", 1)
     result = jaxface("dataset", "in", *stubbed, *option)

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from jaxface.cli import session
-from jaxface.cli.options import DetectorName, MinScore, WhichFaces
+from jaxface.cli.options import DetectorName, MinScore, WhichFaces, fit_options, require_calibration
 from jaxface.cli.terminal import console, face_model, printable, require_writable
 
 _REASONS = 5
@@ -46,14 +46,11 @@ def dataset(
 
     Examples: jaxface dataset photos --output out; jaxface dataset "photos/**/*.jpg"; jaxface dataset list.txt
     """
-    from jaxface.fitting import FitOptions
     from jaxface.pipelines.dataset import started
     from jaxface.pipelines.stages import Settings, Tally
 
-    try:
-        settings = Settings(model, detector, faces, min_score, score, part_images, FitOptions(variant=variant))
-    except ValueError as error:
-        raise typer.BadParameter(str(error).split("=", 1)[1], param_hint="--variant") from None
+    settings = Settings(model, detector, faces, min_score, score, part_images, fit_options(variant=variant))
+    require_calibration(variant, detector, model)
     session.keep_compilations()
     require_writable(output, "--output")
     face_model(model, "--model")

@@ -5,10 +5,9 @@ from typing import Annotated, get_args
 
 import typer
 
-from jaxface.cli.options import DetectorName, MinScore, WhichFaces, require_calibration, some_of
+from jaxface.cli.options import DetectorName, MinScore, WhichFaces, fit_options, require_calibration, some_of
 from jaxface.cli.session import run
 from jaxface.detection.landmark_files import SUFFIXES
-from jaxface.fitting import FitOptions
 from jaxface.fitting.options import Variant
 from jaxface.pipelines.image import FILES
 from jaxface.solvers import NAMES
@@ -45,10 +44,6 @@ def fit(
     Examples: jaxface fit photo.jpg; jaxface fit *.jpg --output faces -f glb,overlay
     """
     chosen = some_of(FILES, formats)
-    try:
-        options = FitOptions(variant=variant, solver=solver, iterations=iterations)
-    except ValueError as error:
-        name, sentence = str(error).split("=", 1)
-        raise typer.BadParameter(sentence, param_hint=f"--{name}") from None
+    options = fit_options(variant=variant, solver=solver, iterations=iterations)
     require_calibration(variant, detector, model, landmarks)
     raise typer.Exit(run(images, output, options, chosen, model, detector, faces, min_score, landmarks))

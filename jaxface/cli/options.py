@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from jaxface.detection.registry import NAMES
+from jaxface.fitting import FitOptions
 from jaxface.pipelines.faces import Which
 
 DetectorName = Annotated[
@@ -25,6 +26,15 @@ def some_of(formats: Iterable[str], chosen: str) -> tuple[str, ...]:
         if name not in formats:
             raise typer.BadParameter(f"{name!r} is not one of {', '.join(formats)}", param_hint="--formats")
     return names
+
+
+def fit_options(**chosen) -> FitOptions:
+    """The options of a fit, each by the name of its command line option."""
+    try:
+        return FitOptions(**chosen)
+    except ValueError as error:
+        name, sentence = str(error).split("=", 1)
+        raise typer.BadParameter(sentence, param_hint=f"--{name}") from None
 
 
 def require_calibration(variant: str, detector: str, model: str | None, landmarks: Path | None = None) -> None:

@@ -9,9 +9,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from jaxface.cli import session
-from jaxface.cli.options import DetectorName, some_of
+from jaxface.cli.options import DetectorName, fit_options, some_of
 from jaxface.cli.terminal import console, face_model, printable, require_writable
-from jaxface.fitting import FitOptions
 from jaxface.fitting.options import Variant
 from jaxface.fitting.sequence import SMOOTHNESS
 from jaxface.pipelines.video import FILES, VideoReport, fit_video
@@ -50,10 +49,7 @@ def video(
     from jaxface.pipelines.frames import record
 
     chosen = some_of(FILES, formats)
-    try:
-        options = FitOptions(variant=variant)
-    except ValueError as error:
-        raise typer.BadParameter(str(error).split("=", 1)[1], param_hint="--variant") from None
+    options = fit_options(variant=variant)
     session.keep_compilations()
     require_writable(output, "--output")
     fitted = face_model(model, "--model")
