@@ -70,9 +70,10 @@ def fit_one(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, optio
         moved = jnp.sqrt(jnp.vdot(change, change, precision=HIGHEST) / xy.shape[1]) / scale
         return (coordinates, points, scale, rotation, after), (weights, moved)
 
-    still = jnp.zeros(axes.basis.shape[-1], xy.dtype)
+    # Of the batch that the pose has: a loop is traced again for each value that joins it later.
+    still, first_points = (some + 0 * first_scale for some in (jnp.zeros(axes.basis.shape[-1], xy.dtype), mean))
     prepared = solver.prepare_shape(problem_at(still, mean, first_scale, rotation)[0])
-    start = (still, mean, first_scale, rotation, first_scale * energies.turned(rotation, mean))
+    start = (still, first_points, first_scale, rotation, first_scale * energies.turned(rotation, mean))
     (coordinates, _, scale, rotation, projected), history = jax.lax.scan(round_, start, length=options.iterations)
     weights, moved = jax.tree.map(lambda values: values[-1], history)
     if sampled:

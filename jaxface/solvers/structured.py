@@ -95,11 +95,12 @@ class _PoseSolver(StructuredLevenbergMarquardt):
     def init_state(self, init_params, *args):
         """Of a start that is still to be looked at: an update tries a step of 0 and takes it, which spares a second
         copy of the equations what there is to compile."""
-        value = jnp.full_like(init_params[0], jnp.inf)
-        matrix = jnp.broadcast_to(jnp.eye(4, dtype=value.dtype), (2, 4, 4))
-        still = jnp.zeros(4, value.dtype)
-        first = self.first_restraint(init_params, value, still)
-        ending = jnp.asarray(Ending.OUT_OF_ITERATIONS)
+        zero = 0 * init_params[0]  # of the batch that the pose has: a loop is traced again for what joins it later
+        value = jnp.inf + zero
+        matrix = jnp.broadcast_to(jnp.eye(4, dtype=value.dtype), (2, 4, 4)) + zero
+        still = jnp.zeros(4, value.dtype) + zero
+        first = jax.tree.map(lambda leaf: leaf + zero, self.first_restraint(init_params, value, still))
+        ending = Ending.OUT_OF_ITERATIONS + (zero > 0)
         return State(jnp.asarray(0), first, value, still, matrix, still, value, ending)
 
     def _run(self, init_params, *args):
@@ -144,18 +145,13 @@ def moments(points: Float[Array, "3 L"], target: energies.Target) -> Moments:
 
 def solve_pose(points: Float[Array, "3 L"], target: energies.Target, scale, rotation, stage: str):
     """The pose that minimises Eq. 4 at fixed centred points, from a starting one: ``scale, rotation``."""
-    known = moments(points, target)
-    found = _POSE[points.dtype.name, stage].run(*jax.lax.stop_gradient(((scale, rotation), known))).params
-    return energies.pose_at(implicit.root(_pose_slope, _no_step, found, known), *found)
+    solver = _POSE[points.dtype.name, stage]
+    run = lambda known: solver.run(jax.lax.stop_gradient((scale, rotation)), known).params
+    return implicit.root(_pose_gradient, run, moments(points, target), moved=solver.moved)
 
 
-def _no_step(pose, _):
-    """0, of the batch that the pose has."""
-    return 0 * jnp.append(pose[1][0], pose[0])
-
-
-def _pose_slope(step, start, known):
-    return pose_normal_equations(energies.pose_at(step, *start), known)[1]
+def _pose_gradient(pose, known):
+    return pose_normal_equations(pose, known)[1]
 
 
 def shape_gradient(coefficients: Float[Array, "N"], problem: energies.ShapeProblem) -> Float[Array, "N"]:
@@ -244,7 +240,7 @@ def _by_gradients(problem, head):
     down = _downhill(problem)
     r = down[:active]
     z = precondition(r)
-    x = jax.lax.fori_loop(0, SHAPE_STEPS, step, (jnp.zeros_like(r), r, z, jnp.dot(r, z)))[0]
+    x = jax.lax.fori_loop(0, SHAPE_STEPS, step, (0 * r, r, z, jnp.dot(r, z)))[0]
     return problem.coefficients + jnp.concatenate([x, down[active:] / diagonal[active:]])
 
 
