@@ -11,6 +11,7 @@ image's left is the mirror image of one to its right.
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +58,7 @@ def load_calibration(source: str, scheme: str) -> Calibration:
 
 def save_calibration(path: str | Path, **schemes: Calibration) -> None:
     """Write the calibrations of one detector and model, by scheme, to an ``.npz``."""
-    arrays = {
+    arrays: dict[str, Any] = {
         f"{scheme}/{name}": np.asarray(getattr(table, name), np.float16)
         for scheme, table in schemes.items()
         for name in _FIELDS

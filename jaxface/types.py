@@ -16,7 +16,7 @@ from jaxface.pytree import pytree
 
 AnyArray = Array | np.ndarray
 Scheme = Literal["ibug68", "mediapipe478"]
-POINTS: dict[str, int] = {"ibug68": 68, "mediapipe478": 478}
+POINTS: dict[Scheme, int] = {"ibug68": 68, "mediapipe478": 478}
 """How many landmarks each scheme has."""
 
 
@@ -64,6 +64,17 @@ class Pose:
     def euler_deg(self) -> Float[Array, "*b 3"]:
         """Pitch, yaw, roll in degrees, with the signs that ``jaxface.camera`` states."""
         return camera.euler_deg(self.rotation)
+
+    @property
+    def sentence(self) -> str:
+        """Where one face looks, for people: "turned 12° to the image's right, nose 5° up"; in whole degrees."""
+        pitch, yaw, roll = (round(float(angle)) for angle in self.euler_deg)
+        told = [
+            (yaw, f"turned {abs(yaw)}° to the image's {'right' if yaw > 0 else 'left'}"),
+            (pitch, f"nose {abs(pitch)}° {'up' if pitch > 0 else 'down'}"),
+            (roll, f"tilted {abs(roll)}° {'clockwise' if roll > 0 else 'counter-clockwise'}"),
+        ]
+        return ", ".join(words for angle, words in told if angle) or "looking straight into the camera"
 
 
 @pytree

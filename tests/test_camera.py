@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from jaxface import camera
+from jaxface import Pose, camera
 
 ANGLES = st.tuples(st.floats(-175, 175), st.floats(-90, 90), st.floats(-175, 175))
 
@@ -72,3 +72,18 @@ def test_projection_is_eq_3():
     plane = scale * np.array([[1, 0, 0], [0, 1, 0]]) @ rotation  # Eq. 2
     np.testing.assert_allclose(projected[:, :2], points @ plane.T + shift, atol=1e-5)
     np.testing.assert_allclose(projected[:, 2], scale * points @ rotation[2], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "euler_deg, words",
+    [
+        ((0.0, 0.0, 0.0), "looking straight into the camera"),
+        ((0.3, -0.4, 0.2), "looking straight into the camera"),
+        ((0.0, 30.0, 0.0), "turned 30° to the image's right"),
+        ((-12.0, -40.0, 7.0), "turned 40° to the image's left, nose 12° down, tilted 7° clockwise"),
+        ((5.0, 0.0, -9.0), "nose 5° up, tilted 9° counter-clockwise"),
+    ],
+)
+def test_a_pose_in_words(euler_deg, words):
+    rotation = camera.rotation_from_euler(jnp.array(euler_deg))
+    assert Pose(jnp.ones(()), rotation, jnp.zeros(2)).sentence == words

@@ -55,10 +55,10 @@ class SmoothField:
 
     def _farthest_apart(self, among: np.ndarray) -> list[int]:
         """Vertices of ``among``, each the farthest from those before it and from their mirror images."""
-        chosen = [among[self.vertices[among, 2].argmax()]]
+        chosen = [int(among[self.vertices[among, 2].argmax()])]
         while True:
             taken = np.append(chosen, self.head.symmetry[chosen])
             distance = cdist(self.vertices[among], self.vertices[taken]).min(axis=1)
             if distance.max() < BUMPS_APART:
                 return chosen
-            chosen.append(among[distance.argmax()])
+            chosen.append(int(among[distance.argmax()]))

@@ -5,6 +5,9 @@ every face that MediaPipe finds, which gives the 3D points. The predictor was le
 challenge, whose makers exclude commercial use.
 """
 
+# pyright: reportAttributeAccessIssue=false
+# It takes this file for the package dlib.
+
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -72,7 +75,7 @@ def _load_predictor():
     except ImportError:
         raise ValueError("the detector dlib needs the package dlib-bin: pip install 'jaxface[dlib]'") from None
     package = find_spec("face_recognition_models")  # found, not imported: it asks for a setuptools that is gone
-    if package is None:
+    if package is None or package.origin is None:
         raise ValueError("the detector dlib needs the package face-recognition-models: pip install 'jaxface[dlib]'")
     return dlib.shape_predictor(str(Path(package.origin).parent / "models" / _PREDICTOR))
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxface.types import Landmarks
+from jaxface.types import Landmarks, Scheme
 
 _NEAR = 0.25
 """Faces are the same one if their points are apart by less than this part of their size, root mean square."""
@@ -26,7 +26,7 @@ def apart(face: Landmarks, other: Landmarks) -> float:
     return float(np.linalg.norm(face.xy.mean(axis=0) - other.xy.mean(axis=0))) / size(face)
 
 
-def flat(xy: np.ndarray, weight: np.ndarray | None = None, scheme: str = "ibug68") -> Landmarks:
+def flat(xy: np.ndarray, weight: np.ndarray | None = None, scheme: Scheme = "ibug68") -> Landmarks:
     """A face of which only 2D points (L, 2) are known. Every z is 0, and only the variant ``"2d"`` fits it."""
     return Landmarks(xy, np.pad(xy, ((0, 0), (0, 1))), weight, scheme)
 

@@ -11,13 +11,14 @@ import zipfile
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from jaxface.detection.faces import box, flat, has_depth
-from jaxface.types import POINTS, Landmarks
+from jaxface.types import POINTS, Landmarks, Scheme
 
-_SCHEMES = {count: scheme for scheme, count in POINTS.items()}
+_SCHEMES: dict[int, Scheme] = {count: scheme for scheme, count in POINTS.items()}
 _TAKEN = "takes (68, 2), (68, 3), (478, 2) or (478, 3), or these with the faces in front"
 _PTS_ORIGIN = 0.5
 """What a coordinate of a ``.pts`` file is larger by than one of ``Landmarks``."""
@@ -64,7 +65,8 @@ def landmark_file(path: Path, faces: Sequence[Landmarks], scores: Sequence[float
     """The content of a landmark file; ``.json`` and ``.npz`` tell of each face its box, and its score where given."""
     try:
         for face in faces:
-            _require(*(None if field is None else np.asarray(field) for field in (face.xy, face.xyz, face.weight)))
+            weight = None if face.weight is None else np.asarray(face.weight)
+            _require(np.asarray(face.xy), np.asarray(face.xyz), weight)
         return _format(path)[1](faces, scores)
     except ValueError as error:
         raise ValueError(f"landmarks {path}: {error}") from None
@@ -123,7 +125,7 @@ def _read_npz(content: bytes) -> list[Landmarks]:
 
 
 def _write_npz(faces: Sequence[Landmarks], scores) -> bytes:
-    fields = _stacked(faces) | {"box": np.array([box(face) for face in faces])}
+    fields: dict[str, Any] = _stacked(faces) | {"box": np.array([box(face) for face in faces])}
     if scores is not None:
         fields["score"] = np.array(scores)
     content = BytesIO()
@@ -144,8 +146,8 @@ def _read_json(content: bytes) -> list[Landmarks]:
     for index, face in enumerate(held["faces"]):
         if "xy" not in face:
             raise ValueError(f"face {index + 1} has {', '.join(face) or 'nothing'}; takes xy, and xyz and weight")
-        fields = (face.get(name) for name in ("xy", "xyz", "weight"))
-        faces.append(_face(*(None if field is None else _array(field) for field in fields)))
+        xyz, weight = (None if face.get(name) is None else _array(face[name]) for name in ("xyz", "weight"))
+        faces.append(_face(_array(face["xy"]), xyz, weight))
     return faces
 
 
@@ -181,8 +183,8 @@ def _faces(points: np.ndarray) -> list[Landmarks]:
 
 def _face(xy: np.ndarray, xyz: np.ndarray | None, weight: np.ndarray | None) -> Landmarks:
     _require(xy, xyz, weight)
-    floating = lambda values: None if values is None else values.astype(np.result_type(values, np.float32))
-    xy, xyz, weight = floating(xy), floating(xyz), floating(weight)
+    floating = lambda values: values.astype(np.result_type(values, np.float32))
+    xy, (xyz, weight) = floating(xy), (None if field is None else floating(field) for field in (xyz, weight))
     scheme = _SCHEMES[len(xy)]
     return flat(xy, weight, scheme) if xyz is None else Landmarks(xy, xyz, weight, scheme)
 
@@ -211,7 +213,7 @@ def _array(lists) -> np.ndarray:
 
 def _digits(values: np.ndarray | np.floating) -> list | float:
     """Lists of an array's numbers, with the digits of their precision."""
-    return [_digits(value) for value in values] if values.ndim else float(str(values))
+    return [_digits(value) for value in values] if isinstance(values, np.ndarray) else float(str(values))
 
 
 _FORMATS: dict[str, tuple[Callable, Callable]] = {

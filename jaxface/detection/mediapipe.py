@@ -16,7 +16,7 @@ class MediaPipe:
     """The Face Landmarker as a ``jaxface.detection.Detector``."""
 
     def __init__(self, scheme: Scheme):
-        self._scheme = scheme
+        self._scheme: Scheme = scheme
         self._held = ExitStack()
         self._landmarker = self._held.enter_context(landmarker())
 

@@ -34,6 +34,7 @@ class Detector(Protocol):
 
     def detect(self, image: np.ndarray) -> list[Landmarks]:
         """The faces of an (H, W, 3) uint8 RGB image, from left to right, in the frames that ``Landmarks`` states."""
+        ...
 
     def close(self) -> None:
         """Let go of what is held; nothing is detected afterwards."""

@@ -45,7 +45,7 @@ class Tracker:
         return list(kept)
 
     def _follow(self, frame: np.ndarray, face: Landmarks) -> Landmarks | None:
-        square = square_around(face.xy, _SEEN_IN)
+        square = square_around(np.asarray(face.xy), _SEEN_IN)
         seen = [_moved(other, square[:2]) for other in self._detector.detect(cut(frame, square))]
         nearest = min(seen, key=lambda other: apart(face, other), default=None)
         return nearest if nearest is not None and apart(face, nearest) < _MOVED else None

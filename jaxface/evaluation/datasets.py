@@ -154,7 +154,10 @@ def _csv_pairs(path: Path) -> list[Pair]:
     return [
         Pair(
             Path(row["pred"]).with_suffix("").as_posix(),
-            *(file(row, column) for column in ("pred", "gt", "pred_landmarks", "gt_landmarks")),
+            path.parent / row["pred"],
+            path.parent / row["gt"],
+            file(row, "pred_landmarks"),
+            file(row, "gt_landmarks"),
             row.get("group") or "",
         )
         for row in rows

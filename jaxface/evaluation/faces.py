@@ -108,7 +108,7 @@ def _read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if path.suffix.lower() not in MESHES:
         raise ValueError(f"mesh {path}: takes a name that ends in {', '.join(MESHES)}")
     try:
-        mesh = trimesh.load(path, force="mesh", process=False, maintain_order=True, skip_materials=True)
+        mesh = trimesh.load_mesh(path, process=False, maintain_order=True, skip_materials=True)
         vertices, triangles = np.array(mesh.vertices, np.float64), np.array(mesh.faces, np.int64)
     except Exception as error:  # the readers of many formats raise what they like
         raise ValueError(f"mesh {path}: cannot be read ({error or type(error).__name__})") from None

@@ -104,6 +104,7 @@ def nonrigid(predicted: Face, truth: Face) -> Measured:
     """
     held, places = predicted.seven, truth.seven
     if predicted.nose_tip is not None and truth.nose_tip is not None:
+        assert predicted.landmarks is not None and truth.landmarks is not None
         held, places = predicted.landmarks[_ANCHORS], truth.landmarks[_ANCHORS]
     start = similarity(held, places)
     moved, bottom = start(predicted.vertices), truth.seven[4]

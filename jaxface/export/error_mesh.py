@@ -20,7 +20,7 @@ def write_error_mesh(path: str | Path, vertices: np.ndarray, triangles: np.ndarr
     import meshio
 
     colours = (255 * error_colours(errors) + 0.5).astype(np.uint8)
-    attributes = dict(zip(("red", "green", "blue"), colours.T, strict=True))
+    attributes: dict[str, np.ndarray] = dict(zip(("red", "green", "blue"), colours.T, strict=True))
     attributes["quality"] = np.where(np.isfinite(errors), errors, -1).astype(np.float32)
     mesh = meshio.Mesh(vertices.astype(np.float32), [("triangle", triangles.astype(np.int32))], point_data=attributes)
     content = BytesIO()

@@ -2,6 +2,7 @@
 
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ METRES = 1e-3
 """A millimetre in glTF's unit of length."""
 CLAY = (200, 205, 215, 255)
 """The colour of a GLB without a texture."""
+_OBJ: dict[str, Any] = {"digits": 6, "header": None}
 
 
 def save(path: str | Path, model: MorphableModel, result: FitResult, image: np.ndarray | None = None) -> None:
@@ -55,14 +57,14 @@ def _write_obj(path: Path, model: MorphableModel, vertices: np.ndarray, texture:
     from trimesh.visual.material import SimpleMaterial
 
     if texture is None:
-        return atomic_write(path, export_obj(_plain(model, vertices), digits=6, header=None).encode())
+        return atomic_write(path, export_obj(_plain(model, vertices), **_OBJ).encode())
     white, black = [255, 255, 255, 255], [0, 0, 0, 255]
     material = SimpleMaterial(
         Image.fromarray(texture), diffuse=white, ambient=white, specular=black, name=f"{path.stem}_texture"
     )
     mesh = _textured(model, vertices, material)
     library = f"{path.stem}.mtl"
-    text, beside = export_obj(mesh, include_normals=True, return_texture=True, digits=6, mtl_name=library, header=None)
+    text, beside = export_obj(mesh, include_normals=True, return_texture=True, mtl_name=library, **_OBJ)
     files = {path.with_name(name): content for name, content in beside.items() if name != library}
     atomic_write_all({**files, path.with_name(library): beside[library], path: text.encode()})
 
@@ -71,7 +73,8 @@ def _write_ply(path: Path, model: MorphableModel, vertices: np.ndarray, texture:
     import meshio
 
     triangles = np.asarray(model.triangles, np.int32)
-    attributes = dict(zip(("nx", "ny", "nz"), vertex_normals(vertices, triangles).T.astype(np.float32), strict=True))
+    normals = vertex_normals(vertices, triangles).T.astype(np.float32)
+    attributes: dict[str, np.ndarray] = dict(zip(("nx", "ny", "nz"), normals, strict=True))
     if texture is not None:
         attributes |= zip(("red", "green", "blue"), _vertex_colours(model, texture).T, strict=True)
     mesh = meshio.Mesh(vertices.astype(np.float32), [("triangle", triangles)], point_data=attributes)
@@ -81,19 +84,20 @@ def _write_ply(path: Path, model: MorphableModel, vertices: np.ndarray, texture:
 
 
 def _write_glb(path: Path, model: MorphableModel, vertices: np.ndarray, texture: np.ndarray | None) -> None:
-    import trimesh
     from PIL import Image
+    from trimesh.exchange.gltf import export_glb
+    from trimesh.visual import TextureVisuals
     from trimesh.visual.material import PBRMaterial
 
     material = PBRMaterial(name=path.stem, metallicFactor=0.0, roughnessFactor=1.0)
     if texture is None:
         material.baseColorFactor = CLAY
         mesh = _plain(model, METRES * vertices)
-        mesh.visual = trimesh.visual.TextureVisuals(material=material)
+        mesh.visual = TextureVisuals(material=material)
     else:
         material.baseColorTexture = _jpeg(Image.fromarray(texture))
         mesh = _textured(model, METRES * vertices, material)
-    atomic_write(path, mesh.export(file_type="glb", include_normals=True))
+    atomic_write(path, export_glb(mesh, include_normals=True))
 
 
 _WRITERS = {".obj": _write_obj, ".ply": _write_ply, ".glb": _write_glb}
@@ -115,13 +119,14 @@ def _plain(model: MorphableModel, vertices: np.ndarray):
 def _textured(model: MorphableModel, vertices: np.ndarray, material):
     """The mesh split along the atlas's seams, with the normals of the whole one: no seam shows in its shading."""
     import trimesh
+    from trimesh.visual import TextureVisuals
 
     split = np.asarray(model.uv_vertices)
     return trimesh.Trimesh(
         vertices[split],
         np.asarray(model.uv_triangles),
         vertex_normals=vertex_normals(vertices, np.asarray(model.triangles))[split],
-        visual=trimesh.visual.TextureVisuals(uv=np.asarray(model.uv), material=material),
+        visual=TextureVisuals(uv=np.asarray(model.uv), material=material),
         process=False,
     )
 

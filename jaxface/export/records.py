@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from io import BytesIO
 from pathlib import Path
+from typing import Any, cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from jaxface.export.files import atomic_write
 from jaxface.model.morphable import MorphableModel
 from jaxface.rendering.posed import require_one_face
-from jaxface.types import FitResult, Landmarks, Pose, Status
+from jaxface.types import FitResult, Landmarks, Pose, Scheme, Status
 
 PACKAGES = ("jaxface", "jax", "jaxlib", "jaxopt", "jaxlie", "mediapipe", "numpy")
 """Whose versions a record keeps."""
@@ -40,8 +41,8 @@ def write_npz(path: str | Path, result: FitResult, landmarks: Landmarks) -> None
     arrays |= {"landmarks_xy": landmarks.xy, "landmarks_xyz": landmarks.xyz, "landmarks_scheme": landmarks.scheme}
     if landmarks.weight is not None:
         arrays["landmarks_weight"] = landmarks.weight
-    content = BytesIO()
-    np.savez_compressed(content, **{name: np.asarray(value) for name, value in arrays.items()})
+    content, stored = BytesIO(), cast(dict[str, Any], {name: np.asarray(value) for name, value in arrays.items()})
+    np.savez_compressed(content, **stored)
     atomic_write(path, content.getvalue())
 
 
@@ -65,7 +66,7 @@ def read_npz(path: str | Path) -> tuple[FitResult, Landmarks]:
             xy=jnp.asarray(data["landmarks_xy"]),
             xyz=jnp.asarray(data["landmarks_xyz"]),
             weight=jnp.asarray(data["landmarks_weight"]) if "landmarks_weight" in data else None,
-            scheme=str(data["landmarks_scheme"]),
+            scheme=cast(Scheme, str(data["landmarks_scheme"])),
         )
     except KeyError as error:
         raise ValueError(f"fit {path}: the field {error} is missing") from None
@@ -128,7 +129,7 @@ def write_json(
 
 def versions() -> dict[str, str | None]:
     """The versions of Python and of the packages that decide a fit; ``None`` for one that is not installed."""
-    found = {"python": platform.python_version()}
+    found: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)

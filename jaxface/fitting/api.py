@@ -6,6 +6,7 @@ from weakref import WeakKeyDictionary
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jaxface.camera import project
@@ -13,7 +14,7 @@ from jaxface.fitting.coordinates import Coordinates, coordinates
 from jaxface.fitting.loop import fit_one
 from jaxface.fitting.options import FitOptions
 from jaxface.model.morphable import LandmarkModel, MorphableModel
-from jaxface.types import POINTS, FitResult, Landmarks
+from jaxface.types import POINTS, FitResult, Landmarks, Scheme
 
 _AT_LANDMARKS: WeakKeyDictionary = WeakKeyDictionary()
 
@@ -94,7 +95,7 @@ def at_landmarks(model: MorphableModel, landmarks: Landmarks, options: FitOption
     dtype = jnp.result_type(model.mean.dtype, *(leaf.dtype for leaf in jax.tree.leaves(landmarks)))
     single = options.solver == "structured" and dtype == jnp.float32  # the others are there to be exact
     key = landmarks.scheme, dtype, (options.identity_prior / options.expression_prior) ** 0.5, single
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(model)):
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(model)):
         return _restricted(model, *key)
     kept = _AT_LANDMARKS.setdefault(model, {})
     if key not in kept:
@@ -104,7 +105,7 @@ def at_landmarks(model: MorphableModel, landmarks: Landmarks, options: FitOption
 
 
 @partial(jax.jit, static_argnames=("scheme", "dtype", "single"))
-def _restricted(model: MorphableModel, scheme: str, dtype, expression_unit, single: bool):
+def _restricted(model: MorphableModel, scheme: Scheme, dtype, expression_unit, single: bool):
     in_precision = lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
     there = jax.tree.map(in_precision, model).at_landmarks(scheme)
     return there, coordinates(there, expression_unit, single)
@@ -137,7 +138,7 @@ def check(model: MorphableModel, landmarks: Landmarks, options: FitOptions, batc
     faces = np.shape(landmarks.xy)[:1]
     for name, taken in shapes.items():
         value = getattr(landmarks, name)
-        if value is None and name == "weight":
+        if name == "weight" and value is None:
             continue
         got = np.shape(value)
         if len(got) != len(taken) or got[len(lead) :] != taken[len(lead) :] or (batch and got[:1] != faces):

@@ -43,7 +43,7 @@ def to_unit(landmarks: Landmarks, stand_in: Float[Array, "3 L"]) -> tuple[Unit, 
         weight = jnp.where(weight.sum() > 0, weight / jnp.max(weight), 1.0)
     largest = jnp.maximum(jnp.max(jnp.abs(xy)), jnp.max(jnp.abs(xyz)))
     largest = jnp.where(finite & (largest > 0), largest, 1.0)
-    small = xy / largest  # so that the squares of huge pixels stay finite
+    small = jnp.asarray(xy / largest)  # so that the squares of huge pixels stay finite
     centre = mean_point(small, weight)
     spread = small - centre[:, None]
     heavy = spread if weight is None else spread * weight

@@ -44,9 +44,9 @@ def fit_one(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, optio
     prior = jnp.asarray(options.identity_prior, xy.dtype) * first_scale**2  # mm² in units, at the mean face's scale
     middle_2d, middle_3d = energies.mean_point(xy, weight), energies.mean_point(xyz, weight)
     every = energies.centred(model.mean.T, weight), xy - middle_2d[:, None], xyz - middle_3d[:, None]
-    sampled = axes.patterns is not None and weight is None
-    basis = axes.sampled if sampled else axes.basis
-    sample = lambda points: jnp.matmul(points, axes.patterns, precision=HIGHEST) if sampled else points
+    patterns, basis = (axes.patterns, axes.sampled) if weight is None else (None, None)
+    basis = axes.basis if basis is None else basis
+    sample = lambda points: points if patterns is None else jnp.matmul(points, patterns, precision=HIGHEST)
     mean, centred_xy, centred_xyz = map(sample, every)
 
     def problem_at(coordinates, points, scale, rotation):
@@ -76,9 +76,10 @@ def fit_one(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, optio
     start = (still, first_points, first_scale, rotation, first_scale * energies.turned(rotation, mean))
     (coordinates, _, scale, rotation, projected), history = jax.lax.scan(round_, start, length=options.iterations)
     weights, moved = jax.tree.map(lambda values: values[-1], history)
-    if sampled:
+    if patterns is not None:
         projected = scale * energies.turned(rotation, points_of(axes.basis, every[0], coordinates))
-    cost = energies.energy(projected, xy, xyz, weight, *weights, coordinates, prior) / first_scale**2
+    cost = energies.energy(projected, xy, xyz, weight, *weights, coefficients=coordinates, prior=prior)
+    cost = cost / first_scale**2
     coefficients = jnp.matmul(axes.mixing, coordinates, precision=HIGHEST)
     middles = middle_2d, middle_3d
     return finished(model, frame, status, coefficients, scale, rotation, middles, weight, weights, cost, moved, options)

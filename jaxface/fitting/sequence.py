@@ -109,7 +109,8 @@ def _fit_sequence(
         coefficients = jnp.concatenate([identity, expression])
         first = jnp.arange(len(coefficients)) < len(identity)
         root = jnp.sqrt(jnp.where(first, options.identity_prior, options.expression_prior).astype(xy.dtype))
-        cost = energies.energy(projected, xy, xyz, weight, *weights, root * coefficients, jnp.ones_like(scale))
+        priors = dict(coefficients=root * coefficients, prior=jnp.ones_like(scale))
+        cost = energies.energy(projected, xy, xyz, weight, *weights, **priors)
         pose = scale, rotation, middles
         result = finished(model, frame, status, coefficients, *pose, weight, weights, cost, moved, options)
         return replace(result, identity=jnp.where(jnp.isfinite(identity).all(), identity, 0.0))

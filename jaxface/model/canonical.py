@@ -16,6 +16,7 @@ from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def _mesh() -> tuple[np.ndarray, np.ndarray]:
     return numbers.reshape(-1, 5)[:, :3], corners.reshape(-1, 3)
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
     """The numbered fields of a protocol buffer: whole numbers, and the bytes of floats and of messages."""
     at = 0
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxface.camera import HIGHEST
 from jaxface.pytree import pytree
+from jaxface.types import Scheme
 
 
 @pytree
@@ -57,7 +58,7 @@ class MorphableModel:
         corners = vertices[..., self.triangles[embedding.triangle], :]
         return jnp.einsum("lk,...lkc->...lc", embedding.barycentric, corners, precision=HIGHEST)
 
-    def at_landmarks(self, scheme: str) -> "LandmarkModel":
+    def at_landmarks(self, scheme: Scheme) -> "LandmarkModel":
         """This model seen at one scheme's points: what a fit needs, computed once a model."""
         embedding = self.landmarks[scheme]
         corners = self.triangles[embedding.triangle]
@@ -87,4 +88,4 @@ class LandmarkModel:
     basis: Float[Array, "L 3 N"]
     normals: Float[Array, "L 3"]
     identity_size: int = field(metadata={"static": True})
-    scheme: str = field(metadata={"static": True})
+    scheme: Scheme = field(metadata={"static": True})

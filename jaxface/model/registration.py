@@ -186,7 +186,7 @@ def matching_part(points: np.ndarray, target: Shape) -> int | None:
 
     distance_to = lambda part: cKDTree(target.vertices[target.of(part)[0]]).query(points)[0].mean()
     distance = {part: distance_to(part) for part in target.other_parts}
-    best = min(distance, key=distance.get, default=None)
+    best = min(distance, key=lambda part: distance[part], default=None)
     return best if best is not None and distance[best] < _PART_MM else None
 
 

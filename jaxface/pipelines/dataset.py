@@ -104,7 +104,7 @@ def contents(folder: Path) -> tuple[int, dict[str, int]]:
     errors: Counter[str | None] = Counter()
     for path in parts_of(folder):
         errors.update(pq.read_table(path, columns=["error"])["error"].to_pylist())
-    return errors.pop(None, 0), dict(errors.most_common())
+    return errors[None], {error: count for error, count in errors.most_common() if error is not None}
 
 
 def parts_of(folder: Path) -> list[Path]:

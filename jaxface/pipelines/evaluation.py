@@ -77,11 +77,12 @@ def _write(folder: Path, measured: Measured, caption: str) -> None:
 
 def summary(reports: list[PairReport], protocol: str) -> dict[str, dict[str, float]]:
     """The statistics over each group of pairs that could be measured, and over all of them."""
-    measured = [report for report in reports if report.error is None]
-    groups = sorted({report.pair.group for report in measured} - {""})
-    found = {name: [report.distances for report in measured if report.pair.group == name] for name in groups}
+    whole = (report for report in reports if report.error is None)
+    measured = [(report.pair.group, report.distances) for report in whole if report.distances is not None]
+    groups = sorted({group for group, _ in measured} - {""})
+    found = {name: [distances for group, distances in measured if group == name] for name in groups}
     if len(found) != 1 or len(measured) > len(found[groups[0]]):
-        found["all"] = [report.distances for report in measured]
+        found["all"] = [distances for _, distances in measured]
     return {name: over_pairs(PROTOCOLS[protocol], distances) for name, distances in found.items() if distances}
 
 

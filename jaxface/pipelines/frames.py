@@ -31,7 +31,7 @@ class Video:
 
     def frames(self) -> Iterator[np.ndarray]:
         """The frames, upright. Those of another size than the first are fitted into it, with bars."""
-        import av
+        from av.error import FFmpegError
         from PIL import Image, ImageOps
 
         self.problem, size, count = None, None, 0
@@ -46,7 +46,7 @@ class Video:
                     yield np.asarray(picture if picture.size == size else ImageOps.pad(picture, size))
                     count += 1
                 broken = count < told
-            except av.FFmpegError:
+            except FFmpegError:
                 broken = True
         if not count:
             raise ValueError(f"{self.path}: no frame of it can be read")
@@ -56,6 +56,7 @@ class Video:
     @contextmanager
     def _opened(self):
         import av
+        from av.error import FFmpegError
 
         if not self.path.is_file():
             what = "a folder; give a video file" if self.path.is_dir() else "no such file"
@@ -64,7 +65,7 @@ class Video:
             raise ValueError(f"{self.path}: the file is empty")
         try:
             container = av.open(str(self.path))
-        except (av.FFmpegError, OSError) as error:
+        except (FFmpegError, OSError) as error:
             raise ValueError(f"{self.path}: not a video that can be read, or a part of it ({error.strerror})") from None
         with container:
             if not container.streams.video:

@@ -124,6 +124,7 @@ def _interrupts_ignored():
 def _end_with_the_parent() -> None:
     """A killed parent tells its workers nothing: they watch it."""
     parent = multiprocessing.parent_process()
+    assert parent is not None  # this is a worker
     watch = lambda: wait([parent.sentinel]) and os._exit(1)
     threading.Thread(target=watch, daemon=True).start()
 

@@ -1,5 +1,8 @@
 """The engine for many machines: the stages as operators of Ray Data over the parts, whose folder all machines see."""
 
+# pyright: reportAttributeAccessIssue=false
+# It takes this file for the package ray.
+
 import os
 import pickle
 from collections.abc import Iterator, Sequence

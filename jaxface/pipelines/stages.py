@@ -103,7 +103,7 @@ def find(opened: Finder, source: str, settings: Settings) -> Found:
         image = read_image(source)
         decoded = perf_counter()
         scored = opened.find_scored(image, depth=settings.fit.variant != "2d", score=settings.score)
-        found = Found(source, *zip(*scored, strict=True))
+        found = Found(source, tuple(face for face, _ in scored), tuple(score for _, score in scored))
     except (ValueError, RuntimeError, MemoryError) as error:  # RuntimeError: MediaPipe
         sentence = str(error) or "there is not enough memory for it"
         found = Found(source, error=sentence.removeprefix(f"{source}: "))
@@ -125,8 +125,8 @@ def fit_part(found: Sequence[Found], settings: Settings) -> pa.Table:
     model = model_of(settings.model)
     columns = schema(record(settings) | {"versions": versions()})
     owners = [index for index, image in enumerate(found) for _ in image.faces]
-    failed = [index for index, image in enumerate(found) if image.error is not None]
-    rows = [failure_rows(columns, [readable(found[i].source) for i in failed], [found[i].error for i in failed])]
+    failed = {index: image.error for index, image in enumerate(found) if image.error is not None}
+    rows = [failure_rows(columns, [readable(found[i].source) for i in failed], list(failed.values()))]
     if owners:
         faces = [face for image in found for face in image.faces]
         landmarks = jax.tree.map(lambda *leaves: np.stack(leaves), *faces)
@@ -140,7 +140,7 @@ def fit_part(found: Sequence[Found], settings: Settings) -> pa.Table:
                 score=[score for image in found for score in image.scores],
             )
         )
-    return pa.concat_tables(rows).take(np.argsort(failed + owners, kind="stable")).combine_chunks()
+    return pa.concat_tables(rows).take(np.argsort([*failed, *owners], kind="stable")).combine_chunks()
 
 
 def _fit_all(model: MorphableModel, landmarks: Landmarks, options: FitOptions) -> FitResult:
@@ -160,7 +160,7 @@ def write_part(folder: Path, part: Part, rows: pa.Table) -> None:
 def searched(found: Sequence[Found]) -> Tally:
     """What the search of some images came to."""
     failures = sum(image.error is not None for image in found)
-    seconds = {stage: sum(getattr(image, f"{stage}_s") for image in found) for stage in ("decode", "detect")}
+    seconds = {"decode": sum(image.decode_s for image in found), "detect": sum(image.detect_s for image in found)}
     return Tally(len(found), 0, failures, seconds)
 
 

@@ -36,12 +36,12 @@ _FRAMES = 64
 
 @dataclass
 class Person:
-    """One face through a video: its ``frames`` (n,), counted from 0 and rising, and what was found there. ``result``
-    is of all frames from the first to the last of them, those between without a face included."""
+    """One face through a video: its ``frames`` (n,), counted from 0 and rising, and what was found there. ``result``,
+    once there is one, is of all frames from the first to the last of them, those between without a face included."""
 
     frames: list[int] = field(default_factory=list)
     faces: list[Landmarks] = field(default_factory=list)
-    result: FitResult | None = None
+    result: FitResult = field(init=False, repr=False)
 
     def at(self, frame: int) -> FitResult | None:
         """The fit of a frame of the video, if there is one."""
@@ -201,9 +201,12 @@ def _draw(people: list[Person], video: Video, model, bake: bool, textures: list,
     for index, frame in enumerate(video.frames()):
         drawn = frame.copy()
         for number, person in enumerate(people):
+            result = person.at(index)
+            if result is None:
+                continue
             if bake and index == person.frontal:
-                textures[number] = texture(frame, model, person.at(index))
-            if add and (result := person.at(index)) is not None:
+                textures[number] = texture(frame, model, result)
+            if add:
                 draw_over(drawn, model, result)
         if add:
             add(drawn)

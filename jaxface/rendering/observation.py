@@ -48,7 +48,7 @@ class Observation:
 
         height, width = self.depth.shape
         at = (points[:, :2] - self.low) * self.zoom
-        inside = ((at >= 0) & (at < [width, height])).all(axis=-1)
+        inside = np.all((at >= 0) & (at < [width, height]), axis=-1)
         columns, rows = np.where(inside[:, None], at, 0).astype(int).T
         facing = -normals[:, 2] / np.maximum(np.linalg.norm(normals, axis=-1), 1e-12)
         visible = inside & (points[:, 2] <= self.depth[rows, columns] + self.hidden)

@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ _drawer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="jaxface-opengl")
 def _context():
     import moderngl
 
-    backend = {"backend": "egl"} if sys.platform.startswith("linux") else {}
+    backend: dict[str, Any] = {"backend": "egl"} if sys.platform.startswith("linux") else {}
     try:
         context = moderngl.create_context(standalone=True, require=330, **backend)
     except Exception as error:

@@ -100,7 +100,7 @@ class _Surface:
         """Colours (n, 3) in 0..255 and belief (n,) in 0..1 of points, the mirrored point standing in for one that is
         not seen itself."""
         colours, belief = self.photograph.sample(at(self.vertices), at(self.normals))
-        if self.mirror is None:
+        if self.mirror is None or self.tone is None:
             return colours, belief
         across, across_belief = self.photograph.sample(at(self.vertices[self.mirror]), at(self.normals[self.mirror]))
         total = belief + (1 - belief) * across_belief

@@ -117,7 +117,8 @@ def _solve_small(matrix: Float[Array, "n n"], right: Float[Array, "n"]) -> Float
     """Cholesky's method, unrolled: for a handful of unknowns in many lanes."""
     n = right.size
     low: list = [[None] * n for _ in range(n)]
-    inverse_diagonal, x = [], [None] * n
+    inverse_diagonal: list = []
+    x: list = [None] * n
     for j in range(n):
         inverse_diagonal.append(jax.lax.rsqrt(matrix[j, j] - sum(low[j][k] ** 2 for k in range(j))))
         for i in range(j + 1, n):

@@ -38,7 +38,7 @@ def assemble(
       uv, uv_corners: (T, 2) texture points, origin bottom left, and (F, 3) which of them each triangle's corners have.
     """
     scaled = lambda array: jnp.asarray(np.float32(millimetres) * array)
-    atlas = {} if uv is None else _atlas(uv, uv_corners, triangles)
+    atlas = {} if uv is None or uv_corners is None else _atlas(uv, uv_corners, triangles)
     return MorphableModel(
         mean=scaled(mean) + jnp.asarray(shift, jnp.float32),
         identity=scaled(identity),

@@ -9,7 +9,7 @@ import numpy as np
 from jaxface.model.morphable import Embedding, MorphableModel
 from jaxface.model.readers.checks import bad_field, indices, numbers
 from jaxface.model.readers.npz import read_npz
-from jaxface.types import POINTS
+from jaxface.types import POINTS, Scheme
 
 _TEXTS = ("name", "licence", "expression_names")
 _FIELDS = ("mean", "identity", "expression", "triangles", *_TEXTS, "uv", "uv_vertices", "uv_triangles", "symmetry")
@@ -49,7 +49,7 @@ def _text(path: Path, name: str, value) -> np.ndarray:
     return value
 
 
-def _embedding(path: Path, scheme: str, data: dict, faces: int) -> Embedding:
+def _embedding(path: Path, scheme: Scheme, data: dict, faces: int) -> Embedding:
     name, points = f"landmarks/{scheme}", POINTS[scheme]
     triangle = indices(path, f"{name}/triangle", data.get(f"{name}/triangle"), (points,), faces)
     barycentric = numbers(path, f"{name}/barycentric", data.get(f"{name}/barycentric"), (points, 3))

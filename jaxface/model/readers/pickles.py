@@ -47,7 +47,7 @@ class _Dtype:
         if self.numeric and state[1] in ("<", ">"):
             self.dtype = self.dtype.newbyteorder(state[1])
 
-    def read(self, data, shape: tuple, order: str):
+    def read(self, data, shape: tuple, order):
         """The array of these bytes; anything but numbers and text stays what it is and no reader takes it."""
         if not self.numeric:
             return data
