@@ -1,11 +1,11 @@
-"""Errors as colours on a face, 0 to 10 mm, and the picture of it: the paper's Fig. 3."""
+"""Errors as colours on a face, 0 to 10 mm, and the picture of it, the paper's Fig. 3; standard deviations likewise."""
 
 import numpy as np
 
 from jaxface.rendering.shading import draw_mesh
 
 RANGE_MM = 10.0
-"""What the last colour stands for, and all beyond it."""
+"""What the last colour stands for, and all beyond it, where nothing else is said."""
 _STOPS = np.array([[49, 54, 149], [69, 149, 194], [137, 206, 172], [253, 224, 110], [240, 120, 60], [165, 0, 38]]) / 255
 """From 0 to ``RANGE_MM`` in equal steps: cold to hot, in ever other lightness."""
 _UNMEASURED = np.array([0.72, 0.73, 0.75])
@@ -16,17 +16,23 @@ _SHADING = 0.5
 """How much of the light is shown: all of it would turn colours in the shade into others of the bar."""
 
 
-def error_colours(errors: np.ndarray) -> np.ndarray:
-    """Colours (n, 3) in 0..1 of errors (n,) mm; grey where an error is not a number: not measured."""
-    place = np.clip(np.nan_to_num(errors) / RANGE_MM, 0, 1) * (len(_STOPS) - 1)
+def error_colours(errors: np.ndarray, range_mm: float = RANGE_MM) -> np.ndarray:
+    """Colours (n, 3) in 0..1 of errors (n,) mm, the last one at ``range_mm``; grey where an error is not a number: not
+    measured."""
+    place = np.clip(np.nan_to_num(errors) / range_mm, 0, 1) * (len(_STOPS) - 1)
     colours = np.stack([np.interp(place, np.arange(len(_STOPS)), channel) for channel in _STOPS.T], axis=-1)
     return np.where(np.isfinite(errors)[:, None], colours, _UNMEASURED)
 
 
 def draw_errors(
-    vertices: np.ndarray, triangles: np.ndarray, errors: np.ndarray, seven: np.ndarray, caption: str
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    errors: np.ndarray,
+    seven: np.ndarray,
+    caption: str,
+    range_mm: float = RANGE_MM,
 ) -> np.ndarray:
-    """A picture of a face from the front, coloured by error, with a bar from 0 to 10 mm.
+    """A picture of a face from the front, coloured by error, with a bar from 0 to ``range_mm``.
 
     Args:
       vertices: (V, 3) mm, in any frame.
@@ -34,6 +40,7 @@ def draw_errors(
       errors: (V,) mm, nan where not measured; the measured part fills the picture.
       seven: (7, 3) mm NoW's landmarks (``jaxface.evaluation.faces.SEVEN``): they say where the front is.
       caption: a line under the face.
+      range_mm: what the last colour stands for.
 
     Returns:
       (H, W, 3) uint8.
@@ -47,13 +54,13 @@ def draw_errors(
     zoom = _FACE * (1 - 2 * _MARGIN) / (high - low)[:2].max()
     middle = np.array([*(low + high)[:2] / 2, 0.0])
     placed = zoom * (placed - middle) + [_FACE / 2, _FACE / 2, 0]
-    lit = draw_mesh(placed, triangles, _FACE, _FACE, error_colours(errors))
+    lit = draw_mesh(placed, triangles, _FACE, _FACE, error_colours(errors, range_mm))
     light = draw_mesh(placed, triangles, _FACE, _FACE, np.ones(3))[..., :3]
     seen = lit[..., 3:]
     face = lit[..., :3] / np.maximum(light, 1e-3) * (_SHADING * light + (1 - _SHADING) * seen)
     picture = np.ones((_FACE + _CAPTION, _FACE + _BAR, 3))
     picture[:_FACE, :_FACE] = np.clip(face, 0, 1) + 1 - seen
-    return _labelled((255 * picture + 0.5).astype(np.uint8), caption)
+    return _labelled((255 * picture + 0.5).astype(np.uint8), caption, range_mm)
 
 
 def _front(seven: np.ndarray) -> np.ndarray:
@@ -66,16 +73,16 @@ def _front(seven: np.ndarray) -> np.ndarray:
     return np.stack([right, down, np.cross(right, down)])
 
 
-def _labelled(picture: np.ndarray, caption: str) -> np.ndarray:
+def _labelled(picture: np.ndarray, caption: str, range_mm: float) -> np.ndarray:
     from PIL import Image, ImageDraw, ImageFont
 
     top, bottom, left, right = 60, _FACE - 90, _FACE + 16, _FACE + 42
-    scale = error_colours(np.linspace(RANGE_MM, 0, bottom - top))
+    scale = error_colours(np.linspace(range_mm, 0, bottom - top), range_mm)
     picture[top:bottom, left:right] = (255 * scale[:, None] + 0.5).astype(np.uint8)
     image = Image.fromarray(picture)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(20)
-    for value in range(0, int(RANGE_MM) + 1, 2):
-        y = bottom - (bottom - top) * value / RANGE_MM
+    for value in range(0, int(range_mm) + 1, 2):
+        y = bottom - (bottom - top) * value / range_mm
         draw.line((right, y, right + 6, y), fill=(60, 60, 60), width=2)
         draw.text((right + 12, y), f"{value}", fill=(40, 40, 40), font=font, anchor="lm")
     draw.text((left, top - 26), "mm", fill=(40, 40, 40), font=font, anchor="lm")

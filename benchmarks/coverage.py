@@ -1,0 +1,188 @@
+"""How often a face lies where ``jaxface.uncertainty`` says: ``python -m benchmarks.coverage ict_face.npz``.
+
+Random people of the ICT Face Model Light are fitted with that model, in which they lie, and with the embedded one, in
+which they do not; from simulated landmarks and from those that MediaPipe finds on drawings of them. Each fitted face is
+placed on its person by the rigid motion that brings corresponding vertices within 85 mm of the nose tip closest, and
+each of these vertices' errors along x, y and z is held against its own standard deviation. The cells are the percent of
+them within 1 and within 1.96 standard deviations: 68 and 95 are right. The embedded model's vertices correspond to
+points of ICT's skin as ``benchmarks.generalisation`` finds them.
+
+For each model and kind of landmarks a first row has the ``Errors`` that ``uncertainty`` comes with, a second one those
+that fit the people of even seed best; both rows are of people of odd seed. The last two kinds, of the embedded model
+alone, are the calibrated variant and all 478 points. ``error`` and ``deviation`` are root mean squares of errors and
+standard deviations along an axis; ``toward`` and ``away`` are the vertices that look to the viewer and from it.
+``--picture FILE`` writes what the demo photograph's fit is
+sure of, beside that of one turned to profile, instead.
+"""
+
+import argparse
+from dataclasses import replace
+from functools import partial
+from importlib.resources import files
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from scipy.optimize import minimize
+
+import jaxface
+from benchmarks.generalisation import CROP_MM, Correspondence
+from jaxface.calibration import load_calibration
+from jaxface.camera import rotation_from_euler
+from jaxface.evaluation.alignment import rigid
+from jaxface.evaluation.faces import NOSE_TIP
+from jaxface.evaluation.noise import simulated
+from jaxface.evaluation.subjects import subjects
+from jaxface.fitting.uncertainty import DETECTED, Errors
+from jaxface.model.registration import shape_of
+from jaxface.pipelines.ablation import detected
+from jaxface.rendering.shading import vertex_normals
+from jaxface.rendering.uncertainty_map import draw_uncertainty
+from jaxface.weighting import adaptive_weights
+
+DEVIATIONS, WANTED, ALLOWED = np.array([1.0, 1.96]), np.array([68.3, 95.0]), np.array([5.0, 3.0])
+"""Half the width of an interval in standard deviations, the percent that it is to hold, and how far off is fair."""
+BINS = {"all": (0, 90)} | {f"{low}-{low + 15}°": (low, low + 15) for low in range(0, 76, 15)}
+"""Of |yaw|."""
+EVERY, AT_ONCE = 5, 8
+"""So many vertices apart are looked at, and faces at once."""
+UNKNOWN, UNIT = Errors(0.0, 0.0, 0.0), Errors(1.0, 1.0, 0.0)
+
+
+class Measured(NamedTuple):
+    """Errors (n, v, 3) mm of n fitted people along each axis, their ``yaw`` (n,), the part (n, 1, 1) of a quarter turn
+    that the fits show, which vertices look ``away`` (n, v) from the viewer, and what the variance is made of: ``noise``
+    a mm² of the landmarks', and the ``prior``."""
+
+    error: np.ndarray
+    yaw: np.ndarray
+    turn: np.ndarray
+    away: np.ndarray
+    noise: np.ndarray
+    prior: np.ndarray
+
+    def variance(self, errors: Errors) -> np.ndarray:
+        noise = (errors.front + (errors.profile - errors.front) * self.turn) ** 2
+        return noise * self.noise + self.prior + errors.outside**2
+
+    def coverage(self, errors: Errors, bins) -> np.ndarray:
+        """Percent (bins, 2) of errors within each of ``DEVIATIONS``."""
+        apart = np.abs(self.error) / np.sqrt(self.variance(errors))
+        yaw = np.abs(self.yaw)
+        return _within(apart[(low <= yaw) & (yaw < high)] for low, high in bins)
+
+    def by_side(self, errors: Errors) -> np.ndarray:
+        """The same (2, 2) of vertices that look toward the viewer, and away."""
+        apart = np.abs(self.error) / np.sqrt(self.variance(errors))
+        return _within((apart[~self.away], apart[self.away]))
+
+
+def _within(groups) -> np.ndarray:
+    return 100 * np.array([[(group < width).mean() for width in DEVIATIONS] for group in groups])
+
+
+class Places:
+    """Which vertices of a model are looked at, and where they are on people of ICT."""
+
+    def __init__(self, model, ict):
+        if model is ict:
+            shape = shape_of(ict)
+            near = np.linalg.norm(shape.vertices - shape.places[NOSE_TIP], axis=1) < CROP_MM
+            self.inside = np.nonzero(near & (shape.part == shape.skin))[0]
+            self.on_ict = lambda vertices: vertices[self.inside]
+        else:
+            found = Correspondence(model, ict)
+            self.inside, self.on_ict = found.inside, found.on_ict
+
+    def __call__(self, model, options: jaxface.FitOptions, people, landmarks, found) -> Measured:
+        result = jaxface.fit_batch(model, landmarks, options)
+        inside = self.inside[::EVERY]
+        fitted = np.asarray(jaxface.vertices(model, result), np.float64)[:, inside]
+        true = [self.on_ict(person.astype(np.float64))[::EVERY] for person in people.vertices[found]]
+        error = np.array([rigid(mesh, goal)(mesh) - goal for mesh, goal in zip(fitted, true, strict=True)])
+
+        def variance(errors):
+            of = partial(jaxface.uncertainty, model, options=options, errors=errors)
+            one = lambda fitted: of(*fitted).axis_std[inside] ** 2
+            return np.asarray(jax.lax.map(one, (result, landmarks), batch_size=AT_ONCE))
+
+        prior = variance(UNKNOWN)
+        turn = np.minimum(np.abs(np.asarray(result.pose.euler_deg)[:, 1]) / 90, 1.0)
+        normals = vertex_normals(np.asarray(model.mean), np.asarray(model.triangles))[inside]
+        away = np.einsum("vc,nc->nv", normals, people.rotation[found][:, 2]) > 0
+        return Measured(error, people.yaw[found], turn[:, None, None], away, variance(UNIT) - prior, prior)
+
+
+def chosen(measured: Measured) -> Errors:
+    """The errors whose coverage is nearest to what it should be, over all people and in each bin of yaw alike."""
+
+    def miss(logarithms):
+        return np.mean(((measured.coverage(Errors(*np.exp(logarithms)), BINS.values()) - WANTED) / ALLOWED) ** 2)
+
+    start = np.log([4.0, 6.0, 1.0])
+    steps = {"initial_simplex": start + 0.5 * np.eye(4, 3), "xatol": 0.01, "fatol": 0.005}
+    found = minimize(miss, start, method="Nelder-Mead", options=steps)
+    return Errors(*np.exp(found.x).tolist())
+
+
+def picture() -> np.ndarray:
+    """The demo photograph's fit, and the same face in profile."""
+    model = jaxface.load_model()
+    result = jaxface.fit(model, jaxface.detect(jaxface.read_image(files("jaxface.assets") / "astronaut.png"))[0])
+    angles = jnp.array([0.0, 75.0, 0.0])
+    weight_2d, weight_3d = adaptive_weights(angles[1])
+    pose = replace(result.pose, rotation=rotation_from_euler(angles))
+    turned = replace(result, pose=pose, weight_2d=weight_2d, weight_3d=weight_3d)
+    drawn = []
+    for seen, caption in ((result, "as photographed"), (turned, "turned to 75°")):
+        std = np.asarray(jaxface.uncertainty(model, seen).vertex_std)
+        drawn.append(draw_uncertainty(model, seen, std, caption))
+    return np.concatenate(drawn, axis=1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage", description="Coverage of intervals.")
+    parser.add_argument("ict", nargs="?", help="ict_face.npz")
+    parser.add_argument("--people", type=int, default=100, help="of even seed to choose by, and of odd seed")
+    parser.add_argument("--picture", metavar="FILE", help="draw the demo photograph's, instead")
+    asked = parser.parse_args()
+    if asked.picture:
+        Image.fromarray(picture()).save(asked.picture, quality=90)
+        return
+    if asked.ict is None:
+        parser.error("takes ict_face.npz, or --picture FILE")
+    ict = jaxface.load_model(asked.ict)
+    noise = load_calibration("mediapipe", "ibug68")
+    kinds = {
+        "simulated": lambda people: (simulated(people, noise), np.ones(len(people), bool)),
+        "mediapipe": partial(detected, detector="mediapipe"),
+        "mediapipe478": partial(detected, detector="mediapipe", scheme="mediapipe478"),
+    }
+    halves = [subjects(ict, asked.people, odd=odd) for odd in (False, True)]
+    seen = {kind: [(people, *find(people)) for people in halves] for kind, find in kinds.items()}
+    own, plain, calibrated = jaxface.load_model(), jaxface.FitOptions(), jaxface.FitOptions(variant="calibrated")
+    cases = [(model, kind, plain) for model in (ict, own) for kind in ("simulated", "mediapipe")]
+    cases += [(own, "mediapipe", calibrated), (own, "mediapipe478", plain)]
+    table = Table(
+        "fitted", "landmarks", "front / profile / outside mm", "error mm", "deviation mm", *BINS, "toward", "away"
+    )
+    root = lambda values: f"{np.sqrt(np.mean(values)):.2f}"
+    places = {model: Places(model, ict) for model in (ict, own)}
+    for model, kind, options in cases:
+        even, odd = (places[model](model, options, *half) for half in seen[kind])
+        scheme = "mediapipe478" if kind == "mediapipe478" else "ibug68"
+        for errors in (DETECTED.get(options.variant, DETECTED[scheme]), chosen(even)):
+            rows = *odd.coverage(errors, BINS.values()), *odd.by_side(errors)
+            cells = [f"{one:.1f}/{two:.1f}" for one, two in rows]
+            of = " / ".join(f"{error:.1f}" for error in errors)
+            name = kind if options == plain else f"{kind}, {options.variant}"
+            table.add_row(model.name, name, of, root(odd.error**2), root(odd.variance(errors)), *cells)
+    Console(width=200).print(table)
+
+
+if __name__ == "__main__":
+    main()
