@@ -1,3 +1,3 @@
 from jaxface.cli.main import app
 
-app()
+app(prog_name="jaxface")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from jaxface.cli.options import Output
 from jaxface.cli.terminal import console, face_model, printable, require_writable
 
 
@@ -13,7 +14,7 @@ def ablation(
     people: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PEOPLE]",
+            metavar="PEOPLE",
             help="The face model that people are drawn from, by file or name; without it the embedded one. Or "
             "AFLW2000-3D's landmarks, an .npz with pts68, yaw_deg and reannotated_xy.",
             show_default=False,
@@ -31,15 +32,18 @@ def ablation(
         str | None,
         typer.Option(help="What calibrated uses: a detector's name or a file; without it, it is measured first."),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("jaxface-ablation"),
+    output: Output = Path("jaxface-ablation"),
 ) -> None:
-    """Fit people whose true faces are known, with every variant of the method.
+    """Fit people whose true faces are known, with every variant.
 
-    People have odd seeds; what "calibrated" uses is measured on those of even seed. Writes ablation.json and, of
-    people, ablation.png. Each cell is a mean with its 95 % confidence interval.
+    Each cell of the tables is a mean error with its 95 % confidence interval. People have odd seeds; what "calibrated"
+    uses is measured on those of even seed. Writes ablation.json and, of people, ablation.png.
 
-    Examples: jaxface ablation; jaxface ablation ict_face.npz --model ict_face.npz --detector mediapipe;
-    jaxface ablation aflw2000.npz
+    \b
+    Examples:
+      jaxface ablation
+      jaxface ablation ict_face.npz --model ict_face.npz --detector mediapipe
+      jaxface ablation aflw2000.npz
     """
     from jaxface.pipelines.ablation import ablate_aflw2000, ablate_people
     from jaxface.types import POINTS

@@ -9,7 +9,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from jaxface.cli import session
-from jaxface.cli.options import DetectorName, MinScore, WhichFaces, fit_options, require_calibration
+from jaxface.cli.options import (
+    DetectorName,
+    MinScore,
+    Model,
+    Output,
+    VariantName,
+    WhichFaces,
+    fit_options,
+    require_calibration,
+)
 from jaxface.cli.terminal import console, face_model, printable, require_writable
 
 _REASONS = 5
@@ -19,13 +28,15 @@ _REASONS = 5
 def dataset(
     images: Annotated[
         str,
-        typer.Argument(help="A folder, a pattern in quotes, or a text file with a path a line.", show_default=False),
+        typer.Argument(
+            metavar="IMAGES",
+            help="A folder, a pattern in quotes, or a text file with a path a line.",
+            show_default=False,
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("jaxface-dataset"),
-    variant: Annotated[str, typer.Option(help="Variant of the method, as of jaxface fit.")] = "2d+3d+p+w",
-    model: Annotated[
-        str | None, typer.Option(help="A face model's file or registered name, in place of the embedded one.")
-    ] = None,
+    output: Output = Path("jaxface-dataset"),
+    variant: VariantName = "2d+3d+p+w",
+    model: Model = None,
     detector: DetectorName = "mediapipe",
     faces: WhichFaces = "all",
     min_score: MinScore = 0.0,
@@ -38,13 +49,17 @@ def dataset(
         Literal["local", "ray"], typer.Option(help="On this machine, or on the Ray cluster that RAY_ADDRESS names.")
     ] = "local",
 ) -> None:
-    """Fit the faces of many photographs and write them as rows of Parquet files.
+    """Fit the faces of many photographs into rows of Parquet files.
 
     Ended at any moment and started again with the same options, it goes on where it was. A photograph that cannot be
     read or shows no face is a row that says so. The exit code is 1 when one could not be read, a face could not be
     fitted (the others are written) or there was none in all of them.
 
-    Examples: jaxface dataset photos --output out; jaxface dataset "photos/**/*.jpg"; jaxface dataset list.txt
+    \b
+    Examples:
+      jaxface dataset photos --output rows
+      jaxface dataset "photos/**/*.jpg" --processes 8
+      jaxface dataset list.txt --faces largest --min-score 0.5
     """
     from jaxface.pipelines.dataset import started
     from jaxface.pipelines.stages import Settings, Tally

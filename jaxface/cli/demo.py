@@ -2,19 +2,27 @@
 
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from jaxface.cli.options import Output, Report, fit_options
 from jaxface.cli.session import run
+from jaxface.pipelines.image import USUAL
 
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("jaxface-demo"),
+    output: Output = Path("jaxface-demo"),
+    report: Report = False,
 ) -> None:
     """Fit the embedded photograph.
 
-    It shows Eileen Collins (NASA). Everything that jaxface writes is written.
+    It shows Eileen Collins (NASA). The files are those that jaxface fit writes.
+
+    \b
+    Examples:
+      jaxface demo
+      jaxface demo --report --output demo
     """
+    formats = USUAL + (("report",) if report else ())
     with as_file(files("jaxface.assets").joinpath("astronaut.png")) as photograph:
-        raise typer.Exit(run([photograph], output))
+        raise typer.Exit(run([photograph], output, fit_options(), formats))

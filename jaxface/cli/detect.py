@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from jaxface.cli.options import DetectorName, MinScore, WhichFaces, some_of
+from jaxface.cli.options import DetectorName, MinScore, Output, WhichFaces, formats_of, some_of
 from jaxface.cli.session import names, open_finder, progress
 from jaxface.cli.terminal import console, printable, require_writable
 from jaxface.detection.faces import box
@@ -15,11 +15,9 @@ from jaxface.pipelines.landmarks import FILES, DetectionReport, detect_image
 
 
 def detect(
-    images: Annotated[list[Path], typer.Argument(help="Photographs.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("jaxface-landmarks"),
-    formats: Annotated[
-        str, typer.Option("--formats", "-f", help=f"What to write, comma separated: {', '.join(FILES)}.")
-    ] = "picture,json",
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGES", help="Photographs.", show_default=False)],
+    output: Output = Path("jaxface-landmarks"),
+    formats: Annotated[str, formats_of(FILES)] = "picture,json",
     detector: DetectorName = "mediapipe",
     faces: WhichFaces = "all",
     min_score: MinScore = 0.0,
@@ -29,7 +27,11 @@ def detect(
     For each photograph it draws their boxes and points into NAME.faces.png, and writes them, in the same order, to
     NAME.json or NAME.npz, which jaxface fit --landmarks takes.
 
-    Examples: jaxface detect photo.jpg; jaxface detect *.jpg --output landmarks --detector dlib+mediapipe
+    \b
+    Examples:
+      jaxface detect photo.jpg
+      jaxface detect *.jpg --output landmarks --formats json
+      jaxface detect *.jpg --output landmarks --detector dlib+mediapipe
     """
     chosen = some_of(FILES, formats)
     require_writable(output, "--output")

@@ -7,6 +7,7 @@ import typer
 from rich.progress import track
 from rich.table import Table
 
+from jaxface.cli.options import Output
 from jaxface.cli.terminal import console, face_model, printable, require_writable
 
 _NAMES = ("micc85", "micc95", "now", "nonrigid", "aflw2000")
@@ -18,10 +19,10 @@ def evaluate(
         typer.Argument(metavar="PRED", help="A mesh, a folder of predictions, or a CSV of pairs.", show_default=False),
     ],
     true: Annotated[
-        Path | None, typer.Argument(metavar="[GT]", help="The true mesh, or a folder or data set.", show_default=False)
+        Path | None, typer.Argument(metavar="GT", help="The true mesh, or a folder or data set.", show_default=False)
     ] = None,
     protocol: Annotated[str, typer.Option("--protocol", "-p", help=f"One of {', '.join(_NAMES)}.")] = "micc85",
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("jaxface-evaluation"),
+    output: Output = Path("jaxface-evaluation"),
     model: Annotated[
         str | None, typer.Option(help="The face model that fits were made with, in place of the embedded one.")
     ] = None,
@@ -31,8 +32,12 @@ def evaluate(
     A mesh's landmarks lie beside it (same name, ending in .npy, .txt or .pp): the 68 iBUG points or NoW's 7. Meshes
     that jaxface wrote need none. Ground truth is in millimetres.
 
-    Examples: jaxface evaluate face.ply scan.obj; jaxface evaluate predictions NoW_Dataset -p now;
-    jaxface evaluate pairs.csv -p nonrigid; jaxface evaluate faces AFLW2000 -p aflw2000
+    \b
+    Examples:
+      jaxface evaluate face.ply scan.obj
+      jaxface evaluate predictions NoW_Dataset --protocol now
+      jaxface evaluate pairs.csv --protocol nonrigid
+      jaxface evaluate faces AFLW2000 --protocol aflw2000
     """
     if protocol not in _NAMES:
         raise typer.BadParameter(f"{protocol!r} is not one of {', '.join(_NAMES)}", param_hint="--protocol")

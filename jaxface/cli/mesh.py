@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from jaxface.cli.options import some_of
+from jaxface.cli.options import Output, formats_of, some_of
 from jaxface.cli.session import names, progress
 from jaxface.cli.terminal import console, face_model, printable, require_writable
 
@@ -14,26 +14,32 @@ _FORMATS = "obj", "ply", "glb"
 
 def mesh(
     rows: Annotated[
-        Path, typer.Argument(help="What jaxface dataset wrote: the folder, or one of its files.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="ROWS", help="What jaxface dataset wrote: the folder, or one of its files.", show_default=False
+        ),
     ],
     where: Annotated[
         str | None, typer.Option(help="Which rows: a condition such as 'abs(yaw_deg) > 60 and cost < 200'.")
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("jaxface-meshes"),
-    formats: Annotated[
-        str, typer.Option("--formats", "-f", help=f"What to write, comma separated: {', '.join(_FORMATS)}.")
-    ] = "glb",
+    output: Output = Path("jaxface-meshes"),
+    formats: Annotated[str, formats_of(_FORMATS)] = "glb",
     limit: Annotated[int | None, typer.Option(min=1, help="The first so many of them; all by default.")] = None,
     model: Annotated[
         str | None, typer.Option(help="The face model the rows were fitted with; the one they name by default.")
     ] = None,
 ) -> None:
-    """Turn rows of fitted faces into meshes, named as their photographs are.
+    """Turn rows of fitted faces into meshes.
 
-    A condition takes the columns of numbers and text (docs/scale.md lists them), + - * /, comparisons, and, or, not,
-    is None, in (...), abs(...), startswith(column, "...") and contains(column, "...").
+    They are named as their photographs are. A condition takes the columns of numbers and text (docs/scale.md lists
+    them), + - * /, comparisons, and, or, not, is None, in (...), abs(...), startswith(column, "...") and
+    contains(column, "...").
 
-    Examples: jaxface mesh out --where "yaw_deg > 60"; jaxface mesh out --where 'contains(source, "anna")' -f obj
+    \b
+    Examples:
+      jaxface mesh rows --where "yaw_deg > 60"
+      jaxface mesh rows --where 'contains(source, "anna")' --formats obj
+      jaxface mesh rows --limit 10 --output some
     """
     from jaxface.export.meshes import write_mesh
     from jaxface.pipelines.meshes import select

@@ -14,7 +14,8 @@ app = typer.Typer(help="Describe, convert and merge face models.", no_args_is_he
 @app.command()
 def info(
     source: Annotated[
-        str | None, typer.Argument(help="A file, folder or registered name; without it, the embedded one.")
+        str | None,
+        typer.Argument(metavar="SOURCE", help="A file, folder or registered name; without it, the embedded one."),
     ] = None,
     picture: Annotated[
         Path | None, typer.Option("--picture", "-p", help="Draw the first five components at ±2σ into this PNG.")
@@ -23,7 +24,13 @@ def info(
         Path | None, typer.Option("--people", help="Draw six random people, at 1σ and at 3σ, into this PNG.")
     ] = None,
 ) -> None:
-    """Say what a face model is."""
+    """Say what a face model is.
+
+    \b
+    Examples:
+      jaxface model info
+      jaxface model info flame2023.pkl --picture components.png
+    """
     from jaxface.model.describe import describe
 
     for file, option in (picture, "--picture"), (people, "--people"):
@@ -54,12 +61,24 @@ def info(
 
 @app.command()
 def convert(
-    source: Annotated[str, typer.Argument(help="A model's file or folder.", show_default=False)],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A model's file or folder.", show_default=False)],
     destination: Annotated[
-        str, typer.Argument(help="A file to write (.npz), or a name to register.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="DESTINATION", help="A file to write (.npz), or a name to register.", show_default=False
+        ),
     ],
 ) -> None:
-    """Read a face model in any format and write it as jaxface's own, to a file or under a name."""
+    """Write a face model of any format as jaxface's own.
+
+    It goes to a file, or under a name that --model takes.
+
+    \b
+    Examples:
+      jaxface model convert flame2023.pkl flame.npz
+      jaxface model convert model2019_fullHead.h5 basel
+      jaxface fit photo.jpg --model basel
+    """
     from jaxface.model.store import convert_model
 
     try:
@@ -72,7 +91,10 @@ def convert(
 @app.command()
 def merge(
     destination: Annotated[
-        str, typer.Argument(help="A file to write (.npz), or a name to register.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="DESTINATION", help="A file to write (.npz), or a name to register.", show_default=False
+        ),
     ],
     identity: Annotated[
         str, typer.Option("--identity", help="Whose mesh and people: file, folder or name.", show_default=False)
@@ -81,7 +103,15 @@ def merge(
         str, typer.Option("--expression", help="Whose expressions: file, folder or name.", show_default=False)
     ],
 ) -> None:
-    """Carry one face model's expressions onto another's mesh, and write the two as one."""
+    """Carry one face model's expressions onto another's mesh.
+
+    The two are written as one, to a file or under a name that --model takes.
+
+    \b
+    Examples:
+      jaxface model merge both.npz --identity basel --expression FaceXModel
+      jaxface fit photo.jpg --model both.npz
+    """
     from jaxface.model.store import keep_model
     from jaxface.model.transfer import merge as merge_models
 

@@ -2,21 +2,49 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from jaxface.detection.registry import NAMES
 from jaxface.fitting import FitOptions
+from jaxface.fitting.options import Variant
 from jaxface.pipelines.faces import Which
 
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", help="A face model's file or registered name, in place of the embedded one."),
+]
+VariantName = Annotated[
+    str,
+    typer.Option(
+        "--variant",
+        help=f"Variant of the method: {', '.join(get_args(Variant))}.",
+        autocompletion=lambda: list(get_args(Variant)),
+    ),
+]
 DetectorName = Annotated[
-    str, typer.Option("--detector", help=f"Detector: {', '.join(NAMES)}, or one that another package registers.")
+    str,
+    typer.Option(
+        "--detector",
+        help=f"Detector: {', '.join(NAMES)}, or one that another package registers.",
+        autocompletion=lambda: list(NAMES),
+    ),
 ]
 WhichFaces = Annotated[Which, typer.Option("--faces", help="Every face, or the largest of a photograph.")]
 MinScore = Annotated[
     float, typer.Option("--min-score", min=0, max=1, help="Leave out faces that are less likely to be one, 0 to 1.")
 ]
+Report = Annotated[
+    bool,
+    typer.Option("--report", help="Write report.html too: pictures, numbers and a head to turn, for any browser."),
+]
+
+
+def formats_of(names: Iterable[str]):
+    """The option ``--formats`` of a command that writes these."""
+    return typer.Option("--formats", "-f", help=f"What to write, comma separated: {', '.join(names)}.")
 
 
 def some_of(formats: Iterable[str], chosen: str) -> tuple[str, ...]:

@@ -17,15 +17,15 @@ from jaxface.cli.terminal import console, face_model, printable, require_writabl
 from jaxface.detection.landmark_files import SUFFIXES
 from jaxface.fitting import FitOptions
 from jaxface.pipelines.faces import Finder, Which, finder
-from jaxface.pipelines.image import FILES, ImageReport, fit_image
+from jaxface.pipelines.image import ImageReport, fit_image
 from jaxface.types import Status
 
 
 def run(
     images: list[Path],
     output: Path,
-    options: FitOptions = FitOptions(),
-    formats: tuple[str, ...] = tuple(FILES),
+    options: FitOptions,
+    formats: tuple[str, ...],
     model_source: str | None = None,
     detector: str = "mediapipe",
     faces: Which = "all",

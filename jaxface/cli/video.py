@@ -1,17 +1,16 @@
 """``jaxface video``: a video or a camera in, everyone's 3D face and its motion out."""
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from jaxface.cli import session
-from jaxface.cli.options import DetectorName, fit_options, some_of
+from jaxface.cli.options import DetectorName, Model, Output, VariantName, fit_options, formats_of, some_of
 from jaxface.cli.terminal import console, face_model, printable, require_writable
-from jaxface.fitting.options import Variant
 from jaxface.fitting.sequence import SMOOTHNESS
 from jaxface.pipelines.video import FILES, VideoReport, fit_video
 
@@ -20,30 +19,33 @@ _RECORDING = "camera.mp4"
 
 def video(
     source: Annotated[
-        str, typer.Argument(help="A video file, or a camera's number: 0 is the first.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="A video file, or a camera's number: 0 is the first.", show_default=False
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("jaxface-video"),
-    formats: Annotated[
-        str, typer.Option("--formats", "-f", help=f"What to write, comma separated: {', '.join(FILES)}.")
-    ] = ",".join(FILES),
+    output: Output = Path("jaxface-video"),
+    formats: Annotated[str, formats_of(FILES)] = ",".join(FILES),
     smoothness: Annotated[
         float, typer.Option(min=0, help="How much a face is held to where it was a frame before; 0 not at all.")
     ] = SMOOTHNESS,
     seconds: Annotated[
         float, typer.Option(min=0, help="How long a camera is recorded, if Ctrl-C does not end it before.")
     ] = 3600.0,
-    variant: Annotated[str, typer.Option(help=f"Variant of the method: {', '.join(get_args(Variant))}.")] = "2d+3d+p+w",
-    model: Annotated[
-        str | None, typer.Option(help="A face model's file or registered name, in place of the embedded one.")
-    ] = None,
+    variant: VariantName = "2d+3d+p+w",
+    model: Model = None,
     detector: DetectorName = "mediapipe",
 ) -> None:
-    """Fit everyone in a video: one face a person, with an expression and a pose a frame.
+    """Fit everyone in a video.
 
-    Writes the video with the faces over it, a row a frame and face as Parquet, and for each person a GLB that moves.
-    A camera's recording is kept beside them.
+    A person has one face, with an expression and a pose a frame. Writes the video with the faces over it, a row a
+    frame and face as Parquet, and for each person a GLB that moves. A camera's recording is kept beside them.
 
-    Examples: jaxface video clip.mp4; jaxface video 0 --seconds 10 --output me
+    \b
+    Examples:
+      jaxface video clip.mp4 --output clip
+      jaxface video clip.mp4 --formats glb
+      jaxface video 0 --seconds 10 --output me
     """
     from jaxface.detection.registry import opened
     from jaxface.pipelines.frames import record
@@ -86,7 +88,7 @@ def _bar(errors: Console) -> Progress:
 
 def _progress(bar: Progress):
     """A function that shows each stage of a video in a bar of its own."""
-    tasks: dict[str, int] = {}
+    tasks: dict[str, TaskID] = {}
 
     def advance(stage: str, frames: int) -> None:
         if stage not in tasks:

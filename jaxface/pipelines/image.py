@@ -27,8 +27,12 @@ FILES = {
     "overlay": "overlay.png",
     "npz": "fit.npz",
     "json": "fit.json",
+    "report": "report.html",
 }
-"""What is written for a face: each format's name and file. The OBJ brings its material and texture along."""
+"""What can be written for a face: each format's name and file. The OBJ brings its material and texture along."""
+
+USUAL = tuple(name for name in FILES if name != "report")
+"""What is written unless more is asked for: a report holds the others' pictures and mesh once more."""
 
 _MESHES = ("obj", "ply", "glb")
 
@@ -131,22 +135,29 @@ def _export(
         staging.mkdir()
         staged = {name: staging / file for name, file in FILES.items() if name in formats}
         meshes = [staged[name] for name in _MESHES if name in staged]
-        if meshes:
+        baked = None
+        if (meshes or "report" in staged) and model.uv is not None:
             from jaxface.rendering.texture import texture
 
-            baked = None if model.uv is None else texture(image, model, result)
-            for path in meshes:
-                write_mesh(path, model, result, baked)
+            baked = texture(image, model, result)
+        for path in meshes:
+            write_mesh(path, model, result, baked)
         if "overlay" in staged:
             from jaxface.rendering.overlay import overlay
 
             atomic_write(staged["overlay"], png(overlay(image, model, result, landmarks)))
         if "npz" in staged:
             write_npz(staged["npz"], result, landmarks)
+        name = os.fsencode(source.name).decode(errors="replace")
         if "json" in staged:
-            name = os.fsencode(source.name).decode(errors="replace")
             at = box(landmarks)
             write_json(staged["json"], model, result, options=asdict(options), source=name, face=index, box=at)
+        if "report" in staged:
+            from jaxface.export.report import write_report
+
+            write_report(
+                staged["report"], model, result, image, landmarks, options, texture=baked, source=name, face=index
+            )
         _move(staging, into)
 
 
