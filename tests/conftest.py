@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 import jaxface
 from jaxface import camera
@@ -76,6 +77,26 @@ def photograph(tmp_path_factory):
 def pixels(photograph):
     """The demo photograph, (H, W, 3) uint8."""
     return jaxface.read_image(photograph)
+
+
+@pytest.fixture(scope="module")
+def pair(photograph):
+    """A photograph of two faces, the right one smaller."""
+    image = Image.open(photograph).convert("RGB")
+    canvas = Image.new("RGB", (900, 512), (90, 120, 150))
+    canvas.paste(image, (0, 0))
+    canvas.paste(image.resize((384, 384)), (514, 100))
+    path = photograph.parent / "pair.png"
+    canvas.save(path)
+    return path
+
+
+@pytest.fixture
+def run_once():
+    """What a test compiles is run seldom: XLA leaves most of its work out."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture

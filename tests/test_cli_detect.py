@@ -2,7 +2,6 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from jaxface.detection import detect, read_image, read_landmarks, write_landmarks
 from jaxface.detection.faces import box
@@ -10,18 +9,6 @@ from jaxface.export.records import read_npz
 from jaxface.types import Landmarks
 
 pytestmark = pytest.mark.usefixtures("no_user_cache")
-
-
-@pytest.fixture(scope="module")
-def pair(photograph):
-    """A photograph of two faces, the right one smaller."""
-    image = Image.open(photograph).convert("RGB")
-    canvas = Image.new("RGB", (900, 512), (90, 120, 150))
-    canvas.paste(image, (0, 0))
-    canvas.paste(image.resize((384, 384)), (514, 100))
-    path = photograph.parent / "pair.png"
-    canvas.save(path)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,18 @@
 """The ``jaxface`` command. Exit codes: 0 all faces fitted; 1 nothing fitted or a file failed; 2 wrong usage."""
 
 import sys
-from typing import Annotated
+from io import TextIOWrapper
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from jaxface.cli import ablation, dataset, demo, detect, evaluate, fit, mesh, model, video
+from jaxface.cli import app as page
 from jaxface.cli.terminal import printable
+
+_UsageError: Any = typer.BadParameter.__base__
+"""Click's, which typer does not name."""
 
 
 class _OneLineErrors(TyperGroup):
@@ -15,10 +20,11 @@ class _OneLineErrors(TyperGroup):
 
     def main(self, *args, **kwargs):
         for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(errors="replace")  # a name may hold what the terminal's encoding does not
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="replace")  # a name may hold what the terminal's encoding does not
         try:
             code = super().main(*args, **kwargs | {"standalone_mode": False})
-        except typer.BadParameter.__base__ as error:  # click's UsageError, which typer does not name
+        except _UsageError as error:
             if type(error).__name__ == "NoArgsIsHelpError":
                 error.show()
             else:
@@ -40,29 +46,44 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("ablation")(ablation.ablation)
 app.command("demo")(demo.demo)
-app.command("dataset")(dataset.dataset)
-app.command("evaluate")(evaluate.evaluate)
-app.command("detect")(detect.detect)
 app.command("fit")(fit.fit)
-app.command("mesh")(mesh.mesh)
+app.command("detect")(detect.detect)
 app.command("video")(video.video)
+app.command("dataset")(dataset.dataset)
+app.command("mesh")(mesh.mesh)
+app.command("app")(page.app)
+app.command("evaluate")(evaluate.evaluate)
+app.command("ablation")(ablation.ablation)
 app.add_typer(model.app, name="model")
 
 
 def _version(asked: bool | None) -> None:
     if asked:
-        from importlib.metadata import version
-
-        typer.echo(f"jaxface {version('jaxface')}")
+        typer.echo(_told())
         raise typer.Exit()
+
+
+def _told() -> str:
+    """The versions of jaxface and JAX, and the devices that JAX computes on."""
+    from collections import Counter
+
+    import jax
+
+    from jaxface.export.records import versions
+
+    try:
+        devices = Counter(device.device_kind for device in jax.devices())
+    except (RuntimeError, AssertionError):  # a platform is asked for that is not there
+        devices = {"device that JAX can use": "no"}
+    on = ", ".join(f"{count} {kind}" for kind, count in devices.items())
+    return f"jaxface {versions()['jaxface'] or 'not installed'}, JAX {jax.__version__} on {on}"
 
 
 @app.callback()
 def _main(
     version: Annotated[
-        bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print the versions and devices.")
     ] = None,
 ) -> None:
     pass

@@ -11,11 +11,14 @@ MAX_PIXELS = 120_000_000
 """Larger images are refused before they are decoded: at 3 bytes a pixel this one is 360 MB."""
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read a photograph as (H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
 
     Grey, palette, CMYK and transparent images (over white) are converted, and of an animation the first frame is
     taken. White is 65535 in images of 16 bits and of whole numbers, and 1 in those of floats; no other scale is taken.
+
+    Args:
+      max_pixels: an image of more is refused before it is decoded.
 
     Raises:
       ValueError: there is no such file, it is a folder, or it is not an image that can be read whole; the message
@@ -28,12 +31,12 @@ def read_image(path: str | Path) -> np.ndarray:
             warnings.simplefilter("ignore")  # Pillow warns of a size that is checked here, and of odd metadata
             with Image.open(path) as opened:
                 width, height = opened.size
-                if width * height > MAX_PIXELS:
+                if width * height > max_pixels:
                     raise Image.DecompressionBombError
                 ImageOps.exif_transpose(opened, in_place=True)
                 return _to_rgb(opened)
     except Image.DecompressionBombError:
-        problem = f"more than the {MAX_PIXELS // 10**6} million pixels that are read; scale it down"
+        problem = f"more than the {max_pixels // 10**6} million pixels that are read; scale it down"
     except FileNotFoundError:
         problem = "no such file"
     except IsADirectoryError:

@@ -55,7 +55,13 @@ def draw_faces(image: np.ndarray, faces: Sequence[Landmarks], captions: Sequence
     return layer.merge()
 
 
-def overlay(image: np.ndarray, model: MorphableModel, result: FitResult, landmarks: Landmarks) -> np.ndarray:
+def overlay(
+    image: np.ndarray,
+    model: MorphableModel,
+    result: FitResult,
+    landmarks: Landmarks,
+    panel: tuple[int, int] = PANEL,
+) -> np.ndarray:
     """Draw a fit: on the left the detected landmarks and the model's own, on the right the half-transparent mesh.
 
     The picture shows the face with a generous margin, scaled so that each half's longer side has 800 to 1200 pixels:
@@ -64,9 +70,10 @@ def overlay(image: np.ndarray, model: MorphableModel, result: FitResult, landmar
     Args:
       image: (H, W, 3) uint8 RGB.
       landmarks: what the face was fitted to; points that are not finite are left out.
+      panel: the longer side of each half in pixels, at least and at most.
 
     Returns:
-      (h, w, 3) uint8, w <= 2400.
+      (h, w, 3) uint8, w at most twice the larger number of ``panel``.
 
     Raises:
       ValueError: ``result`` is a batch, ``image`` is not (H, W, 3) uint8, or the model has no landmarks of this scheme.
@@ -74,7 +81,7 @@ def overlay(image: np.ndarray, model: MorphableModel, result: FitResult, landmar
     image = require_photograph(image)
     fitted = image_landmarks(model, result, landmarks.scheme)
     xy, xyz = np.asarray(landmarks.xy, np.float32), np.asarray(landmarks.xyz, np.float32)
-    window = _Window.around(xy, image.shape[0], image.shape[1])
+    window = _Window.around(xy, image.shape[0], image.shape[1], panel)
     photograph = window.cut(image)
     left = _draw_landmarks(photograph, window, xy, xyz[:, :2], fitted[:, :2])
     right = _draw_mesh(photograph, window, image_vertices(model, result), np.asarray(model.triangles))
@@ -94,7 +101,7 @@ class _Window:
     face: float
 
     @classmethod
-    def around(cls, xy: np.ndarray, height: int, width: int) -> "_Window":
+    def around(cls, xy: np.ndarray, height: int, width: int, panel: tuple[int, int]) -> "_Window":
         limit = np.array([width, height])
         finite = xy[np.isfinite(xy).all(axis=-1)]
         if len(finite) == 0:
@@ -103,7 +110,7 @@ class _Window:
         low = np.floor(np.clip(finite.min(axis=0) - MARGIN * extent, 0, limit - 1)).astype(int)
         high = np.ceil(np.clip(finite.max(axis=0) + MARGIN * extent, low + 1, limit)).astype(int)
         longest = (high - low).max()
-        zoom = np.clip(longest, *PANEL) / longest
+        zoom = np.clip(longest, *panel) / longest
         return cls(low, high, np.maximum(np.rint((high - low) * zoom), 1).astype(int), extent * zoom)
 
     def cut(self, image: np.ndarray) -> np.ndarray:
@@ -122,7 +129,7 @@ class _Window:
 
 
 def _draw_mesh(photograph: np.ndarray, window: _Window, vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    mesh = draw_mesh(window.place(vertices), triangles, *photograph.shape[:2], MESH)
+    mesh = draw_mesh(window.place(vertices), triangles, *photograph.shape[:2], albedo=MESH)
     mixed = photograph * (1 - MESH_OPACITY * mesh[..., 3:]) + 255 * MESH_OPACITY * mesh[..., :3]
     return (mixed + 0.5).astype(np.uint8)
 
@@ -186,7 +193,7 @@ class _Layer:
             thickness = max(round(2 * width * _SAMPLES), 1)
             self.draw.line(path, fill=(*colour, round(255 * opacity)), width=thickness, joint="curve")
 
-    def legend(self, entries: list[tuple[tuple[int, int, int] | None, str]]) -> None:
+    def legend(self, entries: Sequence[tuple[tuple[int, int, int] | None, str]]) -> None:
         """One line at the bottom left: a dot of each colour and what it stands for."""
         from PIL import ImageFont
 
