@@ -1,6 +1,7 @@
 """Derivatives through a whole fit against finite differences, in float64."""
 
 from dataclasses import replace
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,8 @@ import pytest
 import jaxface
 from jaxface import FitOptions, Landmarks
 
+pytestmark = pytest.mark.usefixtures("run_once")
+
 STEP = 1e-3  # pixels
 
 
@@ -18,6 +21,13 @@ def outcome(model, landmarks, options):
     result = jaxface.fit(model, landmarks, options)
     pose = jnp.sum(result.pose.rotation[:2]) + result.pose.scale + 0.01 * jnp.sum(result.pose.translation)
     return jnp.sum(result.identity**2) + jnp.sum(jnp.sin(result.expression)) + pose + 0.1 * result.cost
+
+
+@cache
+def compiled(model, options):
+    """``outcome`` and its slope in the landmarks."""
+    value = lambda given: outcome(model, given, options)
+    return jax.jit(value), jax.jit(jax.grad(value))
 
 
 @pytest.fixture
@@ -38,19 +48,18 @@ def moved(landmarks, along, step):
 )
 def test_reverse_mode(case, solver, variant):
     model, landmarks, along = case
-    options = FitOptions(solver=solver, variant=variant)
-    value = jax.jit(lambda given: outcome(model, given, options))
+    value, slope_of = compiled(model, FitOptions(solver=solver, variant=variant))
     finite = (value(moved(landmarks, along, STEP)) - value(moved(landmarks, along, -STEP))) / (2 * STEP)
-    slope = jax.jit(jax.grad(lambda given: outcome(model, given, options)))(landmarks)
+    slope = slope_of(landmarks)
     directional = sum(jnp.vdot(s, d) for s, d in zip(jax.tree.leaves(slope), jax.tree.leaves(along), strict=True))
     np.testing.assert_allclose(directional, finite, rtol=1e-3, atol=1e-5)
 
 
 def test_forward_mode_is_reverse_mode(case):
     model, landmarks, along = case
-    value = lambda given: outcome(model, given, FitOptions())
+    value, slope_of = compiled(model, FitOptions())
     forward = jax.jit(lambda given, along: jax.jvp(value, (given,), (along,))[1])(landmarks, along)
-    slope = jax.jit(jax.grad(value))(landmarks)
+    slope = slope_of(landmarks)
     reverse = sum(jnp.vdot(s, d) for s, d in zip(jax.tree.leaves(slope), jax.tree.leaves(along), strict=True))
     np.testing.assert_allclose(forward, reverse, rtol=1e-8)
 
@@ -59,7 +68,7 @@ def test_vmap_of_grad_and_grad_through_a_batch(case):
     model, landmarks, along = case
     pair = jax.tree.map(lambda *leaves: jnp.stack(leaves), landmarks, moved(landmarks, along, 1.0))
     options = FitOptions()
-    single = jax.vmap(jax.grad(lambda given: outcome(model, given, options)))(pair)
+    single = jax.vmap(compiled(model, options)[1])(pair)
 
     def total(given):
         batch = jaxface.fit_batch(model, given, options)
@@ -74,7 +83,7 @@ def test_vmap_of_grad_and_grad_through_a_batch(case):
             )
         )
 
-    through_batch = jax.grad(total)(pair)
+    through_batch = jax.jit(jax.grad(total))(pair)
     for ours, theirs in zip(jax.tree.leaves(single), jax.tree.leaves(through_batch), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-8)
 
@@ -83,7 +92,8 @@ def test_a_lane_that_cannot_be_fitted_has_finite_slopes(small, face):
     landmarks, _ = face()
     nothing = replace(landmarks, xy=landmarks.xy * np.float32(np.nan))
     pair = jax.tree.map(lambda *leaves: jnp.stack(leaves), landmarks, nothing)
-    slope = jax.grad(lambda given: jnp.sum(jaxface.fit_batch(small, given).identity ** 2))(pair)
+    loss = lambda given: jnp.sum(jaxface.fit_batch(small, given).identity ** 2)
+    slope = jax.jit(jax.grad(loss))(pair)
     assert np.isfinite(slope.xy).all() and np.abs(slope.xy[0]).max() > 0 and not slope.xy[1].any()
 
 
@@ -91,12 +101,12 @@ def test_grad_of_the_model(small, face):
     """A learned model: slopes reach the bases too."""
     landmarks, _ = face()
     loss = lambda mean: jaxface.fit(replace(small, mean=mean), landmarks).cost
-    slope = jax.grad(loss)(small.mean)
+    slope = jax.jit(jax.grad(loss))(small.mean)
     assert np.isfinite(slope).all() and np.abs(slope).max() > 0
 
 
 def test_frontal_symmetric_face_at_rest_has_finite_slopes(small, face):
     landmarks, _ = face(euler_deg=(0.0, 0.0, 0.0))
     points = small.landmark_positions(small.mean, "ibug68") * jnp.array([1.0, -1.0, -1.0])
-    slope = jax.grad(lambda given: outcome(small, given, FitOptions()))(Landmarks(points[:, :2], points))
+    slope = compiled(small, FitOptions())[1](Landmarks(points[:, :2], points))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope))

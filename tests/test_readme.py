@@ -1,20 +1,37 @@
-"""The README's Python is run as it stands, one block after the other."""
+"""The Python of the README and of the documentation is run as it stands: each page's blocks one after the other."""
 
 import re
 import shutil
 from importlib.resources import files
 from pathlib import Path
 
-README = Path(__file__).parents[1] / "README.md"
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "docs/index.md", "docs/jax.md", "docs/solvers.md", "docs/failures.md")
 
 
-def test_python_blocks_run(tmp_path, monkeypatch):
-    shutil.copy(str(files("jaxface.assets") / "astronaut.png"), tmp_path / "photo.jpg")
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len(blocks) >= 3
+def run(blocks, name):
+    """The names that code leaves."""
     names = {}
     for block in blocks:
-        exec(compile(block, str(README), "exec"), names)
-    assert (tmp_path / "face.glb").stat().st_size > 100_000
-    assert names["results"].identity.shape == (1, 100)
+        exec(compile(block, name, "exec"), names)
+    return names
+
+
+@pytest.fixture
+def photo(tmp_path, monkeypatch, run_once):
+    """A folder to work in, with the photograph that the pages speak of."""
+    shutil.copy(str(files("jaxface.assets") / "astronaut.png"), tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_python_blocks_run(photo, page):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    assert len(blocks) >= 2
+    names = run(blocks, page)
+    if page == "README.md":
+        assert (photo / "face.glb").stat().st_size > 100_000
+        assert names["results"].identity.shape == (1, 100)

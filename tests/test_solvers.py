@@ -147,4 +147,6 @@ def test_small_inverses(size, batch):
     for _ in batch:
         invert = jax.vmap(invert)
     found = jax.jit(invert)(jnp.asarray(matrices, jnp.float32))
-    np.testing.assert_allclose(found @ matrices, np.broadcast_to(np.eye(size), matrices.shape), atol=2e-6 * size)
+    np.testing.assert_allclose(
+        np.asarray(found) @ matrices, np.broadcast_to(np.eye(size), matrices.shape), atol=2e-6 * size
+    )
