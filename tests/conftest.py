@@ -91,12 +91,14 @@ def pair(photograph):
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run_once():
-    """What a test compiles is run seldom: XLA leaves most of its work out."""
+    """What a file's tests compile is run seldom: XLA leaves most of its work out. All of it is let go at the end, since
+    Linux allows a process some 65,000 pieces of memory, and a compiled fit takes hundreds."""
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+    jax.clear_caches()
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def turned(offset, rotation, yaw):
 class TestSubjects:
     def test_seeds_make_them(self, small, people):
         again, others = subjects(small, 5), subjects(small, 5, odd=True)
-        np.testing.assert_array_equal(again.vertices, people.vertices[:5])
+        np.testing.assert_allclose(again.vertices, people.vertices[:5], atol=1e-4)  # sums of another batch size
         assert set(people.seeds % 2) == {0} and set(others.seeds % 2) == {1}
 
     def test_every_yaw_has_its_share(self, people):
