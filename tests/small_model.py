@@ -55,6 +55,12 @@ def small_model(nose_mm: float = 25.0) -> MorphableModel:
     )
 
 
+def small_photograph() -> np.ndarray:
+    """(SIZE, SIZE, 3) uint8: each pixel tells its place."""
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    return np.stack([rows % 256, columns % 256, (rows + columns) % 256], axis=-1).astype(np.uint8)
+
+
 def small_result(yaw_deg: float = 0.0, scale: float = 1.5, centre: tuple[float, float] = (200.0, 200.0)) -> FitResult:
     number = jnp.float32
     pose = Pose(

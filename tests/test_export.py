@@ -8,7 +8,7 @@ import meshio
 import numpy as np
 import pytest
 import trimesh
-from small_model import SIZE, small_landmarks, small_model, small_result
+from small_model import small_landmarks, small_model, small_photograph, small_result
 
 from jaxface.export.files import atomic_write, atomic_write_all
 from jaxface.export.meshes import save, write_mesh
@@ -22,8 +22,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def image():
-    rows, columns = np.mgrid[:SIZE, :SIZE]
-    return np.stack([rows % 256, columns % 256, (rows + columns) % 256], axis=-1).astype(np.uint8)
+    return small_photograph()
 
 
 @pytest.fixture(scope="module")

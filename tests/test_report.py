@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_model import SIZE, small_landmarks, small_model, small_result
+from small_model import small_landmarks, small_model, small_photograph, small_result
 
 from jaxface import FitOptions, Status
 from jaxface.export.report import landmark_errors, write_report
@@ -24,8 +24,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def image():
-    rows, columns = np.mgrid[:SIZE, :SIZE]
-    return np.stack([rows % 256, columns % 256, (rows + columns) % 256], axis=-1).astype(np.uint8)
+    return small_photograph()
 
 
 @pytest.fixture(scope="module")
