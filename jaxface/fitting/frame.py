@@ -29,6 +29,12 @@ class Unit(NamedTuple):
     weight: Float[Array, "L"] | None
 
 
+def relative(weight: Float[Array, "L"]) -> Float[Array, "L"]:
+    """Landmarks' weights, none negative and the largest 1; all 1 where none is positive."""
+    weight = jnp.maximum(weight, 0.0)
+    return jnp.where(weight.sum() > 0, weight / jnp.max(weight), 1.0)
+
+
 def to_unit(landmarks: Landmarks, stand_in: Float[Array, "3 L"]) -> tuple[Unit, Frame, Int[Array, ""]]:
     """Landmarks in their unit frame, the frame that undoes this, and a status so far.
 
@@ -39,8 +45,7 @@ def to_unit(landmarks: Landmarks, stand_in: Float[Array, "3 L"]) -> tuple[Unit, 
     finite = jnp.all(jnp.isfinite(xy)) & jnp.all(jnp.isfinite(xyz))
     if weight is not None:
         finite &= jnp.all(jnp.isfinite(weight))
-        weight = jnp.where(finite, jnp.maximum(weight, 0.0), 1.0)
-        weight = jnp.where(weight.sum() > 0, weight / jnp.max(weight), 1.0)
+        weight = relative(jnp.where(finite, weight, 1.0))
     largest = jnp.maximum(jnp.max(jnp.abs(xy)), jnp.max(jnp.abs(xyz)))
     largest = jnp.where(finite & (largest > 0), largest, 1.0)
     small = jnp.asarray(xy / largest)  # so that the squares of huge pixels stay finite

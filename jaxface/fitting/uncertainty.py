@@ -26,6 +26,7 @@ from jaxface.calibration import corrected, load_calibration
 from jaxface.camera import HIGHEST
 from jaxface.energies import centred
 from jaxface.fitting.api import check, floating
+from jaxface.fitting.frame import relative
 from jaxface.fitting.options import FitOptions
 from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478
 from jaxface.model.morphable import LandmarkModel, MorphableModel
@@ -148,8 +149,7 @@ def _uncertainty(model, result, weight, scheme: Scheme, options: FitOptions, err
     there = model.at_landmarks(scheme)
     pose, size = result.pose, there.basis.shape[-1]
     if weight is not None:  # as the fit takes them
-        weight = jnp.nan_to_num(jnp.maximum(weight, 0.0))
-        weight = jnp.where(weight.max() > 0, weight / weight.max(), 1.0)
+        weight = relative(jnp.nan_to_num(weight))
     if options.variant == "calibrated":
         table, blank = load_calibration(options.calibration, scheme), jnp.zeros_like(there.mean.T)
         weight = corrected(table, scheme, pose.scale, pose.rotation, blank[:2], blank, weight)[1].astype(dtype)
