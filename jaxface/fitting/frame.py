@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxface.camera import HIGHEST
 from jaxface.energies import mean_point
 from jaxface.types import Landmarks, Status
 
@@ -42,20 +43,22 @@ def to_unit(landmarks: Landmarks, stand_in: Float[Array, "3 L"]) -> tuple[Unit, 
     ``stand_in`` (unit points in the camera frame), so that nothing that follows meets a number that is not finite.
     """
     xy, xyz, weight = landmarks.xy.T, landmarks.xyz.T, landmarks.weight
-    finite = jnp.all(jnp.isfinite(xy)) & jnp.all(jnp.isfinite(xyz))
+    largest = jnp.maximum(jnp.max(jnp.abs(landmarks.xy)), jnp.max(jnp.abs(landmarks.xyz)))
+    finite = jnp.isfinite(largest)  # a maximum is not a number where one of its numbers is none
     if weight is not None:
         finite &= jnp.all(jnp.isfinite(weight))
         weight = relative(jnp.where(finite, weight, 1.0))
-    largest = jnp.maximum(jnp.max(jnp.abs(xy)), jnp.max(jnp.abs(xyz)))
     largest = jnp.where(finite & (largest > 0), largest, 1.0)
     small = jnp.asarray(xy / largest)  # so that the squares of huge pixels stay finite
     centre = mean_point(small, weight)
     spread = small - centre[:, None]
     heavy = spread if weight is None else spread * weight
-    covariance = heavy @ spread.T / (xy.shape[1] if weight is None else weight.sum())
-    variance = jnp.trace(covariance)
+    total = xy.shape[1] if weight is None else weight.sum()
+    moment = lambda i, j: jnp.vdot(heavy[i], spread[j], precision=HIGHEST) / total  # much faster than a 2x2 product
+    a, b, c = moment(0, 0), moment(0, 1), moment(1, 1)
+    variance = a + c
     radius = jnp.sqrt(variance)
-    flat = jnp.linalg.det(covariance) <= FLATNESS * variance**2
+    flat = a * c - b**2 <= FLATNESS * variance**2  # the covariance's determinant
     degenerate = flat | (radius <= 64 * jnp.finfo(xy.dtype).eps)
     status = jnp.where(
         finite, jnp.where(degenerate, Status.DEGENERATE_LANDMARKS, Status.CONVERGED), Status.NON_FINITE_INPUT
