@@ -36,15 +36,16 @@ def recentred(points: Float[Array, "*k L"], weight: Float[Array, "L"] | None) ->
 
 def energy_2d(projected: Float[Array, "3 L"], xy: Float[Array, "2 L"], weight: Float[Array, "L"] | None):
     """E2d of Eq. 5, minimised over the image translation t."""
-    return _sum_of_squares(centred(projected[:2] - xy, weight), weight)
+    return sum_of_squares(centred(projected[:2] - xy, weight), weight)
 
 
 def energy_3d(projected: Float[Array, "3 L"], xyz: Float[Array, "3 L"], weight: Float[Array, "L"] | None):
     """E3d of Eq. 6, minimised over t'."""
-    return _sum_of_squares(centred(projected - xyz, weight), weight)
+    return sum_of_squares(centred(projected - xyz, weight), weight)
 
 
-def _sum_of_squares(residual: Float[Array, "k L"], weight: Float[Array, "L"] | None):
+def sum_of_squares(residual: Float[Array, "k L"], weight: Float[Array, "L"] | None):
+    """Σ |residual|², each landmark by its weight."""
     heavy = residual if weight is None else weight * residual
     return jnp.vdot(heavy, residual, precision=HIGHEST)
 

@@ -23,6 +23,13 @@ whole = jaxface.fit_batch(model, jax.tree.map(lambda leaf: leaf[:7], faces))  # 
 for ours, theirs in zip(jax.tree.leaves(split), jax.tree.leaves(whole), strict=True):
     np.testing.assert_allclose(ours[:7], theirs, atol=1e-3)
 
+# Faces that lie on a mesh are fitted there: two of the devices, the axis explicit.
+explicit = (jax.sharding.AxisType.Explicit,)
+there = jax.NamedSharding(jax.make_mesh((2,), ("x",), axis_types=explicit, devices=jax.devices()[2:]), jax.P("x"))
+placed = jaxface.fit_batch(model, jax.device_put(faces, there))
+assert placed.identity.sharding.is_equivalent_to(there, 2)
+np.testing.assert_allclose(placed.identity, split.identity, atol=1e-3)
+
 
 def loss(mean, faces):
     return jaxface.fit_batch(replace(model, mean=mean), faces).cost.sum()

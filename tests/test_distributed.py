@@ -23,6 +23,12 @@ from jaxface.model import load_model
 model, mine = load_model(sys.argv[3]), np.load(sys.argv[4])[rank::2]
 result = jaxface.fit_batch(model, jaxface.Landmarks(mine[..., :2], mine))
 assert len(result.identity.sharding.device_set) == 4
+everywhere = jax.NamedSharding(jax.make_mesh((8,), ("faces",)), jax.P("faces"))  # one array over both processes
+parts = (jax.make_array_from_process_local_data(everywhere, part) for part in (mine[..., :2], mine))
+found = jaxface.fit_batch(model, jaxface.Landmarks(*parts))
+assert found.identity.shape == (16, 8) and found.identity.sharding.is_equivalent_to(everywhere, 2)
+shards = sorted(found.identity.addressable_shards, key=lambda shard: shard.index[0].start)
+np.testing.assert_allclose(np.concatenate([shard.data for shard in shards]), result.identity, atol=1e-3)
 print(*np.asarray(result.identity).ravel())
 """
 

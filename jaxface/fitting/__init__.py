@@ -1,3 +1,4 @@
+from jaxface.fitting.api import cost_history as cost_history
 from jaxface.fitting.api import fit as fit
 from jaxface.fitting.api import fit_batch as fit_batch
 from jaxface.fitting.api import vertices as vertices

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from jaxface.camera import project
@@ -47,13 +48,30 @@ def fit(model: MorphableModel, landmarks: Landmarks, options: FitOptions = FitOp
 def fit_batch(model: MorphableModel, landmarks: Landmarks, options: FitOptions = FitOptions()) -> FitResult:
     """Fit many faces at once: ``fit`` with a leading batch axis on every array of ``landmarks`` and of the result.
 
-    One compilation for each batch size. The batch is split over all local devices when it divides evenly among them
-    (over several CPU devices with the default solver alone).
+    One compilation for each batch size. A batch whose first axis is split over the devices of a mesh (``xy`` has a
+    ``jax.NamedSharding``) is fitted there, in every process that has a part of it; any other is split over all local
+    devices when it divides evenly among them (over several CPU devices with the default solver alone).
     A face that cannot be fitted changes no other one. Args, raises: as ``fit``.
     """
     check(model, landmarks, options, batch=True)
     landmarks = floating(landmarks)
-    return _fit_batch(*at_landmarks(model, landmarks, options), landmarks, options)
+    split = _split(jnp.asarray(landmarks.xy), options)
+    return _fit_batch(*at_landmarks(model, landmarks, options), landmarks, options, split)
+
+
+def cost_history(
+    model: MorphableModel, landmarks: Landmarks, options: FitOptions = FitOptions()
+) -> Float[Array, "rounds"]:
+    """Eq. 4 along a fit, in mm² at the scale that the mean face had: of the mean face in its first pose, then after
+    each round of shape and pose.
+
+    All at the weights λ2d and λ3d of the last round, which the result has, so that they are values of one energy and
+    the last is the result's ``cost``. The rounds before solve at weights of their own, those of their yaw: a value may
+    be lower than a later one. Of a face that cannot be fitted they mean nothing. Args, raises: as ``fit``.
+    """
+    check(model, landmarks, options, batch=False)
+    landmarks = floating(landmarks)
+    return _costs(*at_landmarks(model, landmarks, options), landmarks, options)
 
 
 def vertices(model: MorphableModel, result: FitResult, camera: bool = False) -> Float[Array, "*b V 3"]:
@@ -65,29 +83,47 @@ def vertices(model: MorphableModel, result: FitResult, camera: bool = False) -> 
 
 @partial(jax.jit, static_argnames="options")
 def _fit(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, options: FitOptions) -> FitResult:
-    return fit_one(model, axes, landmarks, options)
+    return fit_one(model, axes, landmarks, options)[0]
 
 
 @partial(jax.jit, static_argnames="options")
-def _fit_batch(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, options: FitOptions) -> FitResult:
-    devices = jax.local_devices()
-    on_cpu = devices[0].platform == "cpu"
+def _costs(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, options: FitOptions):
+    return fit_one(model, axes, landmarks, options)[1]
+
+
+@partial(jax.jit, static_argnames=("options", "split"))
+def _fit_batch(
+    model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, options: FitOptions, split: NamedSharding | None
+) -> FitResult:
+    on_cpu = jax.local_devices()[0].platform == "cpu"
 
     def many(model, axes, landmarks):
-        one = lambda face: fit_one(model, axes, face, options)
+        one = lambda face: fit_one(model, axes, face, options)[0]
         count = landmarks.xy.shape[0]
         parts = [part for part in CPU_FACES if count % part == 0] if on_cpu else []
         return jax.lax.map(one, landmarks, batch_size=parts[-1]) if parts else jax.vmap(one)(landmarks)
 
-    # The other solvers call LAPACK, which in a loop stands still for good on several CPU devices: they share threads.
-    alone = len(devices) == 1 or (on_cpu and options.solver != "structured")
-    if alone or landmarks.xy.shape[0] % len(devices):
+    if split is None:
         return many(model, axes, landmarks)
-    mesh = jax.sharding.Mesh(np.array(devices), "faces")
-    every, faces = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("faces")
+    every, faces = PartitionSpec(), split.spec
     # Each device runs its own loops to their end, which the check for values that vary over devices does not follow.
-    split = jax.shard_map(many, mesh=mesh, in_specs=(every, every, faces), out_specs=faces, check_vma=False)
-    return split(model, axes, landmarks)
+    many = jax.shard_map(many, mesh=split.mesh, in_specs=(every, every, faces), out_specs=faces, check_vma=False)
+    return many(model, axes, landmarks)
+
+
+def _split(xy: Array, options: FitOptions) -> NamedSharding | None:
+    """How a batch is divided among devices: as it lies there, else evenly among all local ones; None if it is not."""
+    devices = jax.local_devices()
+    placed = jax.typeof(xy).sharding if isinstance(xy, Tracer) else xy.sharding
+    if isinstance(placed, NamedSharding) and placed.spec and placed.spec[0] is not None:
+        split = NamedSharding(placed.mesh, PartitionSpec(placed.spec[0]))
+    elif len(xy) % len(devices) or len(devices) == 1:
+        return None
+    else:
+        split = NamedSharding(Mesh(np.array(devices), "faces"), PartitionSpec("faces"))
+    # The other solvers call LAPACK, which in a loop stands still for good on several CPU devices: they share threads.
+    shares = devices[0].platform == "cpu" and options.solver != "structured" and split.mesh.size > 1
+    return None if shares else split
 
 
 def at_landmarks(model: MorphableModel, landmarks: Landmarks, options: FitOptions) -> tuple[LandmarkModel, Coordinates]:

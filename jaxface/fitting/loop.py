@@ -21,10 +21,13 @@ SETTLED_MM = 0.05
 """A fit has converged when its last round moves the landmarks by less than this, root mean square."""
 
 
-def fit_one(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, options: FitOptions) -> FitResult:
+def fit_one(
+    model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, options: FitOptions
+) -> tuple[FitResult, Float[Array, "rounds"]]:
     """Fit one face. Pure: ``jit``, ``vmap`` and ``grad`` go through it; ``options`` is static.
 
-    A face that cannot be fitted comes back as the mean face with a status that says why.
+    A face that cannot be fitted comes back as the mean face with a status that says why. Beside it come Eq. 4 at the
+    start and after each round, which compiles to nothing where it is not taken.
     """
     solver = solvers.solver(options.solver)
     unit, frame, status = to_unit(landmarks, frontal(model.mean))
@@ -55,7 +58,7 @@ def fit_one(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, optio
         known = basis, gram_of, axes.core
         return energies.ShapeProblem(coordinates, points, *known, scale, rotation, target, prior), weights
 
-    def points_of(basis, mean, coordinates):
+    def points_of(coordinates):
         moved = jnp.matmul(basis, coordinates, precision=HIGHEST).reshape(mean.shape)
         return mean + energies.recentred(moved, weight)
 
@@ -63,26 +66,47 @@ def fit_one(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, optio
         coordinates, points, scale, rotation, before = carry
         problem, weights = problem_at(coordinates, points, scale, rotation)
         coordinates = solver.solve_shape(problem, prepared)
-        points = points_of(basis, mean, coordinates)
+        points = points_of(coordinates)
         scale, rotation = solver.solve_pose(points, problem.target, scale, rotation, "round")
         after = scale * energies.turned(rotation, points)
         change = after - before
         moved = jnp.sqrt(jnp.vdot(change, change, precision=HIGHEST) / xy.shape[1]) / scale
-        return (coordinates, points, scale, rotation, after), (weights, moved)
+        return (coordinates, points, scale, rotation, after), (coordinates, scale, rotation, weights, moved)
 
     # Of the batch that the pose has: a loop is traced again for each value that joins it later.
     still, first_points = (some + 0 * first_scale for some in (jnp.zeros(axes.basis.shape[-1], xy.dtype), mean))
     prepared = solver.prepare_shape(problem_at(still, mean, first_scale, rotation)[0])
+    begun = still, first_scale, rotation
     start = (still, first_points, first_scale, rotation, first_scale * energies.turned(rotation, mean))
     (coordinates, _, scale, rotation, projected), history = jax.lax.scan(round_, start, length=options.iterations)
-    weights, moved = jax.tree.map(lambda values: values[-1], history)
+    *states, weights, moved = history
+    weights, moved = jax.tree.map(lambda values: values[-1], (weights, moved))
+
+    def data(projected, xy, xyz):
+        of_2d, of_3d = (energies.sum_of_squares(off, weight) for off in (projected[:2] - xy, projected - xyz))
+        return weights[0] * of_2d + weights[1] * of_3d
+
+    # What the patterns do not hold of the landmarks is as far from every face as it is from the first.
+    beyond = 0.0
     if patterns is not None:
-        projected = scale * energies.turned(rotation, points_of(axes.basis, every[0], coordinates))
-    cost = energies.energy(projected, xy, xyz, weight, *weights, coefficients=coordinates, prior=prior)
-    cost = cost / first_scale**2
+        whole, sampled = (first_scale * energies.turned(begun[2], points) for points in (every[0], mean))
+        beyond = data(whole, *every[1:]) - data(sampled, centred_xy, centred_xyz)
+
+    def cost_of(coordinates, projected):
+        size = jnp.vdot(coordinates, coordinates, precision=HIGHEST)
+        priors = (weights[0] + weights[1]) * prior * size
+        return (data(projected, centred_xy, centred_xyz) + beyond + priors) / first_scale**2
+
+    def cost_at(coordinates, scale, rotation):
+        return cost_of(coordinates, scale * energies.turned(rotation, points_of(coordinates)))
+
+    cost = cost_of(coordinates, projected)
+    states = jax.tree.map(lambda first, later: jnp.append(first[None], later, axis=0), begun, tuple(states))
+    costs = jax.vmap(cost_at)(*states)
     coefficients = jnp.matmul(axes.mixing, coordinates, precision=HIGHEST)
     middles = middle_2d, middle_3d
-    return finished(model, frame, status, coefficients, scale, rotation, middles, weight, weights, cost, moved, options)
+    pose = scale, rotation, middles
+    return finished(model, frame, status, coefficients, *pose, weight, weights, cost, moved, options), costs
 
 
 def finished(
