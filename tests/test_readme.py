@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/index.md", "docs/jax.md", "docs/solvers.md", "docs/failures.md")
+PAGES = ("README.md", "docs/index.md", "docs/jax.md", "docs/solvers.md", "docs/failures.md", "docs/video.md")
 
 
 def run(blocks, name):

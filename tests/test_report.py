@@ -12,7 +12,12 @@ import pytest
 from small_model import small_landmarks, small_model, small_photograph, small_result
 
 from jaxface import FitOptions, Status
+from jaxface.detection import read_image
+from jaxface.export.records import read_npz
 from jaxface.export.report import landmark_errors, write_report
+from jaxface.model import load_model
+
+pytestmark = pytest.mark.usefixtures("run_once")
 
 NASTY = """<script>alert(1)</script><img src=x onerror='alert(2)'>&amp;"{{ 7 * 7 }}.jpg"""
 
@@ -33,7 +38,8 @@ def report(tmp_path_factory, model, image):
     result = small_result(25.0)
     path = tmp_path_factory.mktemp("report") / "report.html"
     landmarks = small_landmarks(model, result)
-    write_report(path, model, result, image, landmarks, FitOptions(variant="2d+3d"), source=NASTY, face=1)
+    told = dict(source=NASTY, face=1, together=["a.jpg", "<b>.jpg"])
+    write_report(path, model, result, image, landmarks, FitOptions(variant="2d+3d"), **told)
     return path
 
 
@@ -56,8 +62,10 @@ def test_the_report_says_what_the_fit_found(report):
     text = " ".join(Page(report).text.split())
     assert "face 2" in text and "Fitted: a further iteration would not move the face." in text
     assert "The face is turned 25° to the image's right." in text
+    assert "Its identity is that of 2 photographs of one person: a.jpg, <b>.jpg." in text
     assert "yaw +25.0°" in re.sub(r"(yaw|pitch|roll|cost \(Eq. 4\))(?=\S)", r"\1 ", text)
     assert "0.01 mm²" in text and "pout+0.40" in text.replace(" ", "")
+    assert "How the cost fell" not in text  # one of several photographs
     assert "1+0.50" in text.replace(" ", "") and "2-0.30" in text.replace(" ", "")
     assert "variant2d+3d" in text and "solverstructured" in text and f"numpy{np.__version__}" in text
 
@@ -97,11 +105,19 @@ def test_a_face_that_was_not_fitted_is_said_so(tmp_path, model, image):
 
 
 def test_fit_writes_it_beside_the_others(jaxface, tmp_path, photograph):
-    result = jaxface("fit", photograph, "-o", "out", "-f", "json", "--report")
+    result = jaxface("fit", photograph, "-o", "out", "-f", "json,npz", "--report")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert sorted(os.listdir(tmp_path / "out")) == ["fit.json", "report.html"]
+    assert sorted(os.listdir(tmp_path / "out")) == ["fit.json", "fit.npz", "report.html"]
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
     assert "astronaut.png" in page and "mouthSmileLeft" in page and len(page) < 4_000_000
+    costs = [(name, float(value)) for name, value in re.findall(r"<title>(\w+): (.+) mm²</title>", page)]
+    assert [name for name, _ in costs] == ["start", "1", "2", "3", "4"]
+    assert costs[0][1] > 2 * costs[1][1]
+    result, landmarks = read_npz(tmp_path / "out" / "fit.npz")
+    assert costs[-1][1] == pytest.approx(float(result.cost), rel=1e-3)
+    other = dataclasses.replace(result, cost=2 * result.cost)  # not the fit of these landmarks
+    write_report(tmp_path / "other.html", load_model(), other, read_image(photograph), landmarks)
+    assert "How the cost fell" not in (tmp_path / "other.html").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from jaxface.cli.options import (
     fit_options,
     formats_of,
     require_calibration,
+    require_joint,
     some_of,
 )
 from jaxface.cli.session import run
@@ -45,19 +46,30 @@ def fit(
     ] = None,
     faces: WhichFaces = "all",
     min_score: MinScore = 0.0,
+    same_person: Annotated[
+        bool,
+        typer.Option(
+            "--same-person",
+            help="The photographs show one person: one identity for all of them, from the largest face of each.",
+        ),
+    ] = False,
 ) -> None:
     """Fit the faces in photographs.
 
     One photograph's files go into the output folder itself, those of several into a folder each, named as the
     photograph is. The second and further faces of a photograph get folders face-2, face-3, ... within.
+    With --same-person the output folder also gets the person's face at rest: neutral.glb, neutral.obj, neutral.ply.
 
     \b
     Examples:
       jaxface fit photo.jpg --report
       jaxface fit *.jpg --output faces --formats glb,overlay
       jaxface fit photo.jpg --landmarks photo.json --variant 2d
+      jaxface fit anna-1.jpg anna-2.jpg --same-person
     """
     chosen = some_of(FILES, formats) + (("report",) if report else ())
     options = fit_options(variant=variant, solver=solver, iterations=iterations)
     require_calibration(variant, detector, model, landmarks)
-    raise typer.Exit(run(images, output, options, chosen, model, detector, faces, min_score, landmarks))
+    if same_person:
+        require_joint(variant)
+    raise typer.Exit(run(images, output, options, chosen, model, detector, faces, min_score, landmarks, same_person))

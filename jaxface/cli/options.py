@@ -77,3 +77,11 @@ def require_calibration(variant: str, detector: str, model: str | None, landmark
         if given is not None:
             said = f"calibrated takes mediapipe and the embedded model, whose errors are known, not {option} {given}"
             raise typer.BadParameter(said, param_hint="--variant")
+
+
+def require_joint(variant: str) -> None:
+    """Refuse a variant that fits one photograph alone."""
+    if variant == "calibrated":
+        taken = ", ".join(name for name in get_args(Variant) if name != variant)
+        said = f"calibrated fits one photograph alone; several pictures of one person take {taken}"
+        raise typer.BadParameter(said, param_hint="--variant")

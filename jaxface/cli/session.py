@@ -18,6 +18,7 @@ from jaxface.detection.landmark_files import SUFFIXES
 from jaxface.fitting import FitOptions
 from jaxface.pipelines.faces import Finder, Which, finder
 from jaxface.pipelines.image import ImageReport, fit_image
+from jaxface.pipelines.person import fit_person
 from jaxface.types import Status
 
 
@@ -31,8 +32,9 @@ def run(
     faces: Which = "all",
     min_score: float = 0.0,
     landmarks: Path | None = None,
+    same_person: bool = False,
 ) -> int:
-    """Fit photographs, write their files, print the table; the exit code."""
+    """Fit photographs, each by itself or all as one person's; write their files, print the table; the exit code."""
     keep_compilations()
     require_writable(output, "--output")
     model = face_model(model_source, "--model")
@@ -42,10 +44,13 @@ def run(
     reports = []
     results, errors = console(), console(stderr=True)
     with ExitStack() as held:
-        found = open_finder(held, detector, faces, min_score)
+        found = open_finder(held, detector, "largest" if same_person else faces, min_score)
         stop_if_interrupted = held.enter_context(interrupts())
-        for path, folder, file in progress(work, "fitting", errors):
-            report = fit_image(path, folder, model, found, options, formats, file)
+        if same_person:
+            fitted = fit_person(work, output, model, found, options, formats)
+        else:
+            fitted = (fit_image(path, folder, model, found, options, formats, file) for path, folder, file in work)
+        for _, report in zip(progress(work, "fitting", errors), fitted, strict=True):
             stop_if_interrupted()
             reports.append(report)
             if report.error:

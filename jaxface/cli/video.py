@@ -9,7 +9,16 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from jaxface.cli import session
-from jaxface.cli.options import DetectorName, Model, Output, VariantName, fit_options, formats_of, some_of
+from jaxface.cli.options import (
+    DetectorName,
+    Model,
+    Output,
+    VariantName,
+    fit_options,
+    formats_of,
+    require_joint,
+    some_of,
+)
 from jaxface.cli.terminal import console, face_model, printable, require_writable
 from jaxface.fitting.sequence import SMOOTHNESS
 from jaxface.pipelines.video import FILES, VideoReport, fit_video
@@ -52,6 +61,7 @@ def video(
 
     chosen = some_of(FILES, formats)
     options = fit_options(variant=variant)
+    require_joint(variant)
     session.keep_compilations()
     require_writable(output, "--output")
     fitted = face_model(model, "--model")

@@ -1,6 +1,7 @@
 """A fit as one page for a browser: pictures, the head to turn, pose, status and coefficients, all in one HTML file."""
 
 import base64
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from io import BytesIO
@@ -14,7 +15,7 @@ from jaxface.detection.reading import require_photograph
 from jaxface.export.files import atomic_write
 from jaxface.export.meshes import write_mesh
 from jaxface.export.records import versions
-from jaxface.fitting import FitOptions, uncertainty
+from jaxface.fitting import FitOptions, cost_history, uncertainty
 from jaxface.model import correspondences as groups
 from jaxface.model.morphable import MorphableModel
 from jaxface.rendering.overlay import draw_faces, overlay
@@ -54,11 +55,13 @@ def write_report(
     texture: np.ndarray | None = None,
     source: str | None = None,
     face: int = 0,
+    together: Sequence[str] = (),
 ) -> None:
     """Write one fit as an HTML file that needs no other file and no network.
 
     It shows the photograph, the landmarks, the overlay and the mesh, which the mouse turns; the pose, the status, the
-    landmarks' errors, the coefficients, and the options and versions that made them.
+    landmarks' errors, the cost by round where ``landmarks`` and ``options`` make this result again, the coefficients,
+    and the options and versions that made them.
 
     Args:
       image: (H, W, 3) uint8 RGB, the photograph that was fitted.
@@ -66,6 +69,7 @@ def write_report(
       texture: (S, S, 3) uint8, as ``jaxface.rendering.texture`` bakes it; without it, it is baked here.
       source: the photograph's file name.
       face: which face of the photograph this is, from 0.
+      together: the names of the photographs, this one among them, that the identity was fitted to as one person's.
 
     Raises:
       ValueError: ``result`` is a batch, ``image`` is not (H, W, 3) uint8, or the folder does not exist.
@@ -76,9 +80,11 @@ def write_report(
     if texture is None and model.uv is not None:
         texture = bake(image, model, result)
     status = Status(int(result.status))
+    alone = status.fitted and not together
     page = _template().render(
         title=source or "A face",
         face=face + 1,
+        together=together,
         status=status,
         pose=result.pose.sentence,
         facts=_facts(result),
@@ -88,6 +94,7 @@ def write_report(
         viewer=_viewer(model, result, texture),
         certainty=_picture(_certainty(model, result, landmarks, options)) if status.fitted else None,
         errors=_bars(landmark_errors(model, result, landmarks)) if status.fitted else [],
+        costs=_chart(model, result, landmarks, options) if alone else [],
         expression=_bars(_named(model, result), ordered=True),
         identity=_bars(_numbered(result.identity)),
         few=_FEW,
@@ -109,6 +116,19 @@ def landmark_errors(model: MorphableModel, result: FitResult, landmarks: Landmar
 
 def _certainty(model: MorphableModel, result: FitResult, landmarks: Landmarks, options: FitOptions) -> np.ndarray:
     return draw_uncertainty(model, result, np.asarray(uncertainty(model, result, landmarks, options).vertex_std))
+
+
+def _chart(model: MorphableModel, result: FitResult, landmarks: Landmarks, options: FitOptions) -> list[dict]:
+    """A line chart of the cost at the start of a fit and after each round: of each point its name, value, and place in
+    parts of width and height, down, of which the logarithm counts. No points where the result came about otherwise."""
+    costs = np.asarray(cost_history(model, landmarks, options), float)
+    if not np.isclose(costs[-1], float(result.cost), rtol=0.01):
+        return []
+    heights = np.log(np.maximum(costs, np.finfo(float).tiny))
+    down = (heights.max() - heights) / (np.ptp(heights) or 1.0)
+    names = ["start", *map(str, range(1, len(costs)))]
+    across = np.linspace(0, 1, len(costs))
+    return [{"name": n, "value": v, "x": x, "y": y} for n, v, x, y in zip(names, costs, across, down, strict=True)]
 
 
 def _facts(result: FitResult) -> dict[str, str]:

@@ -4,6 +4,8 @@ import errno
 import os
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -34,7 +36,7 @@ FILES = {
 USUAL = tuple(name for name in FILES if name != "report")
 """What is written unless more is asked for: a report holds the others' pictures and mesh once more."""
 
-_MESHES = ("obj", "ply", "glb")
+MESHES = ("obj", "ply", "glb")
 
 
 @dataclass
@@ -76,12 +78,8 @@ def fit_image(
       landmarks: a landmark file to take the faces from.
     """
     report = ImageReport(path)
-    try:
-        started = time.perf_counter()
-        image = read_image(path)
-        faces = finder.find(image, landmarks, depth=options.variant != "2d")
-        report.detect_s = time.perf_counter() - started
-
+    with telling(report, folder):
+        image, faces = search(report, finder, options, landmarks)
         started = time.perf_counter()
         report.results = [jax.block_until_ready(fit(model, face, options)) for face in faces]
         report.fit_s = time.perf_counter() - started
@@ -89,19 +87,42 @@ def fit_image(
         started = time.perf_counter()
         for index, (face, result) in enumerate(zip(faces, report.results, strict=True)):
             into = folder if index == 0 else folder / f"face-{index + 1}"
-            _export(into, formats, image, model, face, result, options, path, index)
+            write_face(into, formats, image, model, face, result, options, path, index)
             report.folders.append(into)
         report.export_s = time.perf_counter() - started
+        require_fitted(report)
+    return report
 
-        unfitted = [Status(int(result.status)) for result in report.results if not Status(int(result.status)).fitted]
-        if unfitted:
-            raise ValueError(f"{path}: {len(unfitted)} of {len(faces)} faces {unfitted[0].sentence}")
+
+@contextmanager
+def telling(report: ImageReport, folder: Path) -> Iterator[None]:
+    """Where reading, fitting or writing to the folder fails, the report says so, and nothing is raised."""
+    path = report.path
+    try:
+        yield
     except OSError as error:
         report.error = f"{path}: its results cannot be written to {folder} ({error.strerror or error})"
     except (ValueError, RuntimeError, MemoryError) as error:  # RuntimeError: no OpenGL, or XLA has no memory
         sentence = str(error) or "there is not enough memory for it"
         report.error = sentence if sentence.startswith(f"{path}:") else f"{path}: {sentence}"
-    return report
+
+
+def search(
+    report: ImageReport, finder: Finder, options: FitOptions, landmarks: Path | None
+) -> tuple[np.ndarray, list[Landmarks]]:
+    """The photograph and its faces; raises a ``ValueError`` where it cannot be read or shows none."""
+    started = time.perf_counter()
+    image = read_image(report.path)
+    faces = finder.find(image, landmarks, depth=options.variant != "2d")
+    report.detect_s = time.perf_counter() - started
+    return image, faces
+
+
+def require_fitted(report: ImageReport) -> None:
+    """Raise a ``ValueError`` if a face of the photograph was not fitted."""
+    unfitted = [Status(int(result.status)) for result in report.results if not Status(int(result.status)).fitted]
+    if unfitted:
+        raise ValueError(f"{report.path}: {len(unfitted)} of {len(report.results)} faces {unfitted[0].sentence}")
 
 
 def existing_folder(folder: Path) -> Path:
@@ -118,7 +139,7 @@ def existing_folder(folder: Path) -> Path:
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
 
 
-def _export(
+def write_face(
     into: Path,
     formats: tuple[str, ...],
     image: np.ndarray,
@@ -128,36 +149,48 @@ def _export(
     options: FitOptions,
     source: Path,
     index: int,
+    together: Sequence[str] = (),
 ) -> None:
-    """Write one face's files to a temporary folder on the same disk, then move them all into their own."""
-    with tempfile.TemporaryDirectory(prefix=".jaxface-", dir=existing_folder(into)) as temporary:
-        staging = Path(temporary) / "face"
-        staging.mkdir()
-        staged = {name: staging / file for name, file in FILES.items() if name in formats}
-        meshes = [staged[name] for name in _MESHES if name in staged]
+    """Write one face's files, all or none; ``together`` are the photographs that its identity was fitted to."""
+    with staged(into) as staging:
+        files = {name: staging / file for name, file in FILES.items() if name in formats}
+        meshes = [files[name] for name in MESHES if name in files]
         baked = None
-        if (meshes or "report" in staged) and model.uv is not None:
+        if (meshes or "report" in files) and model.uv is not None:
             from jaxface.rendering.texture import texture
 
             baked = texture(image, model, result)
         for path in meshes:
             write_mesh(path, model, result, baked)
-        if "overlay" in staged:
+        if "overlay" in files:
             from jaxface.rendering.overlay import overlay
 
-            atomic_write(staged["overlay"], png(overlay(image, model, result, landmarks)))
-        if "npz" in staged:
-            write_npz(staged["npz"], result, landmarks)
-        name = os.fsencode(source.name).decode(errors="replace")
-        if "json" in staged:
-            at = box(landmarks)
-            write_json(staged["json"], model, result, options=asdict(options), source=name, face=index, box=at)
-        if "report" in staged:
+            atomic_write(files["overlay"], png(overlay(image, model, result, landmarks)))
+        if "npz" in files:
+            write_npz(files["npz"], result, landmarks)
+        name = readable_name(source)
+        if "json" in files:
+            asked = asdict(options) | ({"same_person": list(together)} if together else {})
+            write_json(files["json"], model, result, options=asked, source=name, face=index, box=box(landmarks))
+        if "report" in files:
             from jaxface.export.report import write_report
 
-            write_report(
-                staged["report"], model, result, image, landmarks, options, texture=baked, source=name, face=index
-            )
+            fitted = model, result, image, landmarks, options
+            write_report(files["report"], *fitted, texture=baked, source=name, face=index, together=together)
+
+
+def readable_name(path: Path) -> str:
+    """The name of a file as text: bytes that are no text become �."""
+    return os.fsencode(path.name).decode(errors="replace")
+
+
+@contextmanager
+def staged(into: Path) -> Iterator[Path]:
+    """A temporary folder on the same disk, whose files are moved into their own folder together at the end."""
+    with tempfile.TemporaryDirectory(prefix=".jaxface-", dir=existing_folder(into)) as temporary:
+        staging = Path(temporary) / "face"
+        staging.mkdir()
+        yield staging
         _move(staging, into)
 
 

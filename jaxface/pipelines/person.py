@@ -1,0 +1,125 @@
+"""Several photographs of one person: one identity for all, an expression and a pose of each, and their files."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxface.detection.reading import read_image
+from jaxface.export.meshes import write_mesh
+from jaxface.fitting import FitOptions, fit_sequence
+from jaxface.model.morphable import MorphableModel
+from jaxface.pipelines.faces import NO_FACE, Finder
+from jaxface.pipelines.image import (
+    MESHES,
+    ImageReport,
+    readable_name,
+    require_fitted,
+    search,
+    staged,
+    telling,
+    write_face,
+)
+from jaxface.types import FitResult, Landmarks, Status
+
+NEUTRAL = "neutral"
+"""The name of the files that hold the person's face at rest."""
+
+
+def fit_person(
+    work: Sequence[tuple[Path, Path, Path | None]],
+    output: Path,
+    model: MorphableModel,
+    finder: Finder,
+    options: FitOptions,
+    formats: tuple[str, ...],
+) -> Iterator[ImageReport]:
+    """Fit photographs of one person together, and report on each in its turn.
+
+    A photograph's files are those of ``jaxface.pipelines.image.fit_image``. The meshes among ``formats`` are also
+    written of the person's face at rest, ``neutral.glb`` and so on in ``output``, with the texture of the photograph
+    that looks most straight into the camera. A photograph that cannot be read or shows no face is left out, which its
+    report says.
+
+    Args:
+      work: of each photograph its path, the folder for its files, and a landmark file to take the face from, or None.
+      finder: an open finder that takes the largest face of a photograph.
+      formats: some of ``jaxface.pipelines.image.FILES``.
+    """
+    reports, faces = [ImageReport(path) for path, _, _ in work], {}
+    for index, (_, folder, file) in enumerate(work):
+        with telling(reports[index], folder):
+            _, (face,) = search(reports[index], finder, options, file)
+            _require_scheme_of(faces.values(), face)
+            faces[index] = face
+    results, failure = {}, None
+    started = time.perf_counter()
+    try:
+        results = dict(zip(faces, _together(model, list(faces.values()), options), strict=True)) if faces else {}
+    except (ValueError, RuntimeError, MemoryError) as error:
+        failure = error
+    fit_s = (time.perf_counter() - started) / max(len(faces), 1)
+    frontal = min(results, key=lambda index: _turn(results[index]), default=None)
+    names = [readable_name(work[index][0]) for index in faces]
+
+    for index, (path, folder, _) in enumerate(work):
+        report = reports[index]
+        if report.error is not None:
+            hint = "; crop it to the face, or give its landmarks in a file" if report.error.endswith(NO_FACE) else ""
+            others = "; the other photographs are fitted without it" if results else ""
+            report.error = f"{report.error}{hint}{others}"
+            yield report
+            continue
+        with telling(report, folder):
+            if failure is not None:
+                raise failure
+            report.results, report.fit_s = [results[index]], fit_s
+            started, image = time.perf_counter(), read_image(path)
+            write_face(folder, formats, image, model, faces[index], results[index], options, path, 0, names)
+            report.folders.append(folder)
+            if index == frontal:
+                _write_neutral(output, formats, image, model, results[index])
+            report.export_s = time.perf_counter() - started
+            require_fitted(report)
+        yield report
+
+
+def _require_scheme_of(others, face: Landmarks) -> None:
+    for other in others:
+        if other.scheme != face.scheme:
+            raise ValueError(f"its landmarks are {face.scheme}, those of the first are {other.scheme}")
+
+
+def _together(model: MorphableModel, faces: Sequence[Landmarks], options: FitOptions) -> list[FitResult]:
+    if any(face.weight is not None for face in faces):
+        ones = np.ones(len(faces[0].xy), np.float32)
+        faces = [face if face.weight is not None else replace(face, weight=ones) for face in faces]
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *faces)
+    fitted = jax.block_until_ready(fit_sequence(model, stacked, options))
+    return [jax.tree.map(lambda leaf, index=index: leaf[index], fitted) for index in range(len(faces))]
+
+
+def _turn(result: FitResult) -> float:
+    """How far a face is turned away, in degrees; infinite if it was not fitted."""
+    return abs(float(result.pose.euler_deg[1])) if Status(int(result.status)).fitted else np.inf
+
+
+def _write_neutral(
+    folder: Path, formats: tuple[str, ...], image: np.ndarray, model: MorphableModel, result: FitResult
+) -> None:
+    meshes = [name for name in MESHES if name in formats]
+    if not meshes:
+        return
+    baked = None
+    if model.uv is not None:
+        from jaxface.rendering.texture import texture
+
+        baked = texture(image, model, result)
+    rest = replace(result, expression=jnp.zeros_like(result.expression))
+    with staged(folder) as staging:
+        for name in meshes:
+            write_mesh(staging / f"{NEUTRAL}.{name}", model, rest, baked)
