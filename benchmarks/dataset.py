@@ -22,7 +22,7 @@ SAMPLE = 1000
 """Images that MediaPipe alone is timed on, before and after."""
 
 
-def make_images(folder: Path, count: int) -> list[Path]:
+def make_images(folder: Path, count: int, side: int = SIDE) -> list[Path]:
     """Squares of the demo photograph, each turned, moved and scaled at random, as JPEG; those there are kept."""
     from importlib.resources import files
 
@@ -37,10 +37,10 @@ def make_images(folder: Path, count: int) -> list[Path]:
         rng = np.random.default_rng(index)
         path.parent.mkdir(parents=True, exist_ok=True)
         left, top = rng.uniform((40, 0), (110, 40))
-        side = rng.uniform(230, 330)
+        crop = rng.uniform(230, 330)
         turned = photograph.rotate(rng.uniform(-40, 40), center=(220, 120), resample=Image.Resampling.BILINEAR)
-        box = (left, top, left + side, top + side)
-        turned.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=box).save(path, quality=90)
+        box = (left, top, left + crop, top + crop)
+        turned.resize((side, side), Image.Resampling.BILINEAR, box=box).save(path, quality=90)
     return paths
 
 

@@ -21,7 +21,7 @@ from rich.table import Table
 
 import jaxface
 from jaxface.camera import rotation_from_euler
-from jaxface.detection.mediapipe import find_faces, landmarker
+from jaxface.detection.registry import opened
 from jaxface.evaluation.alignment import refine, scan_to_mesh, undone
 from jaxface.evaluation.cropping import within
 from jaxface.evaluation.distances import ExactSurface, rmse
@@ -73,11 +73,11 @@ def main() -> None:
     asked = parser.parse_args()
     model = jaxface.load_model()
     cases, faces = [], []
-    with landmarker() as opened:
+    with opened("mediapipe", asked.scheme) as detector:
         for mesh, triangles, landmarks68, yaw, rotation in track(
             subjects(asked.ict, asked.subjects, asked.odd), "drawing", total=asked.subjects * len(YAWS)
         ):
-            if found := find_faces(opened, photograph(mesh, triangles, rotation), asked.scheme):
+            if found := detector.detect(photograph(mesh, triangles, rotation)):
                 skin = mesh[:SKIN_VERTICES]
                 near = within(skin, mesh[landmarks68[NOSE_TIP]], CROP_MM)
                 cases.append((skin[near][::5], mesh[landmarks68], yaw))

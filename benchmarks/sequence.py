@@ -27,7 +27,6 @@ import jaxface
 from benchmarks.priors import CROP_MM, NOSE_TIP, SKIN_VERTICES, photograph, surface_error
 from jaxface import Landmarks
 from jaxface.camera import project, rotation_from_euler
-from jaxface.detection.mediapipe import find_faces, landmarker
 from jaxface.detection.registry import opened
 from jaxface.detection.tracking import Tracker
 from jaxface.evaluation.alignment import undone
@@ -75,12 +74,12 @@ def seen(ict, pictures, rng) -> Landmarks:
     return stacked(faces)
 
 
-def drawn(landmarks, ict, pictures) -> Landmarks | None:
+def drawn(detector, ict, pictures) -> Landmarks | None:
     """What MediaPipe finds in drawn pictures, or nothing where it misses one."""
     faces = []
     for mesh, turn in pictures:
         centre = np.asarray(ict.landmark_positions(jnp.asarray(mesh), "ibug68")).mean(axis=0)
-        faces += find_faces(landmarks, photograph(mesh - centre, np.asarray(ict.triangles), turn))[:1]
+        faces += detector.detect(photograph(mesh - centre, np.asarray(ict.triangles), turn))[:1]
     return stacked(faces) if len(faces) == len(pictures) else None
 
 
@@ -99,10 +98,10 @@ def identity(path: str, count: int, odd: bool, from_pictures: bool) -> Table:
         placed = similarity(fitted[near], rest[near])
         return placed.scale * np.sqrt(np.mean(np.sum((undone(placed, rest[near]) - fitted[near]) ** 2, axis=1)))
 
-    with landmarker() as opened_landmarker:
+    with opened("mediapipe") as detector:
         cases = []
         for rest, pictures, rng in track(people(ict, count, odd), "seeing", total=count):
-            found = drawn(opened_landmarker, ict, pictures) if from_pictures else seen(ict, pictures, rng)
+            found = drawn(detector, ict, pictures) if from_pictures else seen(ict, pictures, rng)
             cases += [(rest, found)] if found else []
     alone = np.mean([error(rest, one) for rest, faces in cases for one in jaxface.fit_batch(model, faces).identity])
     none = np.mean([error(rest, jnp.zeros(model.identity.shape[-1])) for rest, _ in cases])

@@ -19,7 +19,7 @@ from rich.table import Table
 
 import jaxface
 from jaxface.camera import project, rotation_from_euler
-from jaxface.detection.mediapipe import find_faces, landmarker
+from jaxface.detection.registry import opened
 from jaxface.model.correspondences import INNER
 from jaxface.rendering.texture import texture
 from jaxface.rendering.textured import draw_textured
@@ -40,9 +40,9 @@ def main() -> None:
     rest = jnp.zeros(model.expression.shape[-1])
     rows = {yaw: [] for yaw in YAWS}
     rng = np.random.default_rng(0)
-    with landmarker() as opened:
+    with opened("mediapipe") as detector:
         for image in map(jaxface.read_image, photographs):
-            for face in find_faces(opened, image):
+            for face in detector.detect(image):
                 atlas = texture(image, model, jaxface.fit(model, face))
                 for _ in range(asked.heads):
                     identity = jnp.asarray(rng.normal(size=model.identity.shape[-1]), jnp.float32)
@@ -53,7 +53,7 @@ def main() -> None:
                         grey = rng.uniform(40, 220)
                         picture = draw_textured(model, np.asarray(seen), atlas, SIDE, SIDE, background=grey)
                         true = np.asarray(model.landmark_positions(seen, "ibug68"))
-                        rows[yaw].append(measured(fitted, find_faces(opened, picture), true, yaw, side))
+                        rows[yaw].append(measured(fitted, detector.detect(picture), true, yaw, side))
     table = Table("yaw °", "found", "false", "yaw error °", "pitch error °", "inner points mm")
     for yaw, values in rows.items():
         found, false, *_ = np.sum(values, axis=0)

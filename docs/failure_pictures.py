@@ -44,30 +44,30 @@ def main():
     model, panels = jaxface.load_model(), []
     print("| photograph | faces | score | status | yaw ° | cost mm² | 2D points from the model's, mm |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    with scorer() as score:
-        for name, image in photographs(model):
-            faces = jaxface.detect(image)
-            drawn = np.pad(image, ((0, 0), (0, SIDE - image.shape[1]), (0, 0)), constant_values=235)
-            below = np.full_like(drawn, 235)
-            row = [name, str(len(faces))] + [""] * 5
-            if faces:
-                face = faces[0]
-                result = jaxface.fit(model, face)
-                fitted = image_landmarks(model, result, face.scheme)[:, :2]
-                apart = np.sqrt(np.mean(np.sum((fitted - face.xy) ** 2, axis=1))) / float(result.pose.scale)
-                status, yaw = jaxface.Status(int(result.status)), float(result.pose.euler_deg[1])
-                row[2:] = (
-                    f"{score(image, face):.2f}",
-                    status.name,
-                    f"{yaw:+.0f}",
-                    f"{float(result.cost):.0f}",
-                    f"{apart:.1f}",
-                )
-                below = with_mesh(drawn, jaxface.vertices(model, result, camera=True), model.triangles)
-                below = with_dots(below, (fitted, CYAN), radius=2.5)
-                drawn = with_dots(drawn, (face.xy, YELLOW), radius=2.5)
-            print("|", " | ".join(row), "|")
-            panels.append(np.vstack([captioned(drawn, name if faces else f"{name}: no face found", 40), below]))
+    score = scorer()
+    for name, image in photographs(model):
+        faces = jaxface.detect(image)
+        drawn = np.pad(image, ((0, 0), (0, SIDE - image.shape[1]), (0, 0)), constant_values=235)
+        below = np.full_like(drawn, 235)
+        row = [name, str(len(faces))] + [""] * 5
+        if faces:
+            face = faces[0]
+            result = jaxface.fit(model, face)
+            fitted = image_landmarks(model, result, face.scheme)[:, :2]
+            apart = np.sqrt(np.mean(np.sum((fitted - face.xy) ** 2, axis=1))) / float(result.pose.scale)
+            status, yaw = jaxface.Status(int(result.status)), float(result.pose.euler_deg[1])
+            row[2:] = (
+                f"{score(image, face):.2f}",
+                status.name,
+                f"{yaw:+.0f}",
+                f"{float(result.cost):.0f}",
+                f"{apart:.1f}",
+            )
+            below = with_mesh(drawn, jaxface.vertices(model, result, camera=True), model.triangles)
+            below = with_dots(below, (fitted, CYAN), radius=2.5)
+            drawn = with_dots(drawn, (face.xy, YELLOW), radius=2.5)
+        print("|", " | ".join(row), "|")
+        panels.append(np.vstack([captioned(drawn, name if faces else f"{name}: no face found", 40), below]))
     picture = Image.fromarray(np.vstack([beside(*panels[:4]), beside(*panels[4:])]))
     picture.resize((1200, round(1200 * picture.height / picture.width)), Image.Resampling.LANCZOS).save(
         Path(__file__).with_name("failures.jpg"), quality=85

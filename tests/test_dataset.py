@@ -158,7 +158,7 @@ def test_the_output_records_what_made_it(ran, stub):
     assert recorded["settings"]["detector"] == "stub" and recorded["settings"]["fit"]["iterations"] == 4
     assert read_list(ran / "out" / SOURCES) == [str(ran / "in" / f"{index:04d}.png") for index in range(COUNT)]
     of_rows = record_of(pq.read_schema(ran / "out" / "part-0000000.parquet"))
-    assert of_rows["model"] == recorded["model"] and of_rows["versions"]["mediapipe"]
+    assert of_rows["model"] == recorded["model"] and of_rows["versions"]["ai-edge-litert"]
     assert pq.read_table(ran / "out").num_rows == COUNT + 1  # readers of folders pass over the records
 
 

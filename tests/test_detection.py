@@ -11,11 +11,15 @@ from skimage.measure import find_contours
 
 import jaxface
 from jaxface import camera
-from jaxface.detection import detect
+from jaxface.detection import detect, read_image
+from jaxface.detection.finding import FaceFinder
+from jaxface.detection.heads import laid
 from jaxface.detection.native import native_logs_dropped
 from jaxface.detection.silhouettes import visible_contour
-from jaxface.detection.tiling import search
+from jaxface.detection.tiling import levels
+from jaxface.evaluation.subjects import subjects
 from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478, IBUG68_MIRROR, INNER, JAW
+from jaxface.rendering.people import PIXELS_A_MM, Painter, placed
 from jaxface.rendering.rasterizer import rasterize
 
 SEEN = {
@@ -75,11 +79,47 @@ def test_a_picture_without_a_face_has_none(size):
     assert detect(np.full((*size, 3), 90, np.uint8)) == []
 
 
-def test_a_structured_picture_without_a_face_has_none():
+NOBODY = ("brick", "cell", "chelsea", "clock_motion", "coffee", "coins", "color", "gravel", "hubble_deep_field", "ihc")
+NOBODY += ("logo", "moon", "motorcycle_left", "page", "phantom", "rocket")
+"""Scikit-image's pictures that show no face; a cell, coins and a colour wheel look a little like one."""
+
+
+@pytest.mark.parametrize("name", NOBODY)
+def test_a_structured_picture_without_a_face_has_none(finder, name):
     from skimage import data
 
-    assert detect(data.coffee()) == []
-    assert detect(np.random.default_rng(0).integers(0, 256, (256, 384, 3), dtype=np.uint8)) == []
+    (path,) = Path(data.__file__).parent.glob(f"{name}.*")
+    assert finder.search(read_image(path)) == []
+
+
+def test_noise_shows_no_face(finder):
+    assert finder.search(np.random.default_rng(0).integers(0, 256, (256, 384, 3), dtype=np.uint8)) == []
+
+
+@pytest.fixture(scope="module")
+def finder():
+    return FaceFinder()
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+@pytest.mark.parametrize("least", [45, 60, 70, 80])
+def test_a_turned_head_is_found_and_turned_nearly_so_far(finder, drawn_people, side, least):
+    people, painter = drawn_people
+    index = int(np.argmin(np.where(side * people.yaw >= least, np.abs(people.yaw), np.inf)))
+    (points,) = finder.search(painter.photograph(index))
+    shape = people.shape.anchors
+    true = placed(people, index)
+    error = points[IBUG68_FROM_MEDIAPIPE478, :2] - (shape @ true)[:, :2]
+    assert np.linalg.norm(error[INNER], axis=1).mean() < PIXELS_A_MM * (5 if least < 70 else 9)
+    turned = np.degrees(np.arcsin(laid(points)[0][2, 0]))
+    assert abs(turned - people.yaw[index]) < (14 if least < 70 else 20)
+
+
+@pytest.fixture(scope="module")
+def drawn_people(model):
+    """People of the embedded model who look at all sides, and who draws them."""
+    people = subjects(model, 24)
+    return people, Painter(people)
 
 
 @pytest.mark.parametrize("size, at", [((1500, 1500), (300, 700)), ((4000, 512), (2900, 0)), ((512, 1800), (0, 1200))])
@@ -98,30 +138,23 @@ def test_a_face_that_fills_the_picture_is_found(pixels, found):
     assert np.linalg.norm(face.xy + (low - (2, 20)) - found[0].xy, axis=-1).mean() < 5
 
 
-NOBODY = np.empty((0, 478, 3), np.float32)
-
-
-def test_tiles_cover_the_picture():
-    rows, columns = np.mgrid[:700, :1000]
-    image = np.stack([rows // 256 * 16 + columns // 256, rows % 256, columns % 256], axis=-1).astype(np.uint8)
-    covered = {}
-
-    def see(part):
-        (high, row, column), (tall, wide) = part[0, 0].astype(int), part.shape[:2]
-        shown = covered.setdefault(wide, np.zeros((700, 1000), bool))
-        shown[256 * (high // 16) + row :, 256 * (high % 16) + column :][:tall, :wide] = True
-        return NOBODY
-
-    assert search(image, see).shape == (0, 478, 3)
-    assert sorted(covered) == [250, 500, 1000, 1350]
-    assert all(shown.all() for wide, shown in covered.items() if wide < 1000)
-
-
-def test_a_face_in_a_tile_counts_if_it_is_seen_again():
-    image = np.zeros((512, 512, 3), np.uint8)
-    face = np.random.default_rng(0).uniform(100, 140, (1, 478, 3)).astype(np.float32)
-    assert len(search(image, lambda part: face if len(part) == 256 else NOBODY)) == 0
-    assert len(search(image, lambda part: face if len(part) < 300 else NOBODY)) == 9  # one at that place in each tile
+@pytest.mark.parametrize("height, width", [(700, 1000), (1000, 300), (90, 120), (1, 1)])
+def test_tiles_cover_the_picture_and_overlap_by_half(height, width):
+    whole, around, *smaller = levels(height, width)
+    assert [crop.width for crop in whole] == [max(height, width)]
+    assert [crop.width for crop in around] == [max(height, width) + min(height, width) / 2]
+    for tiles in smaller:
+        side = tiles[0].width
+        assert side >= max(128, min(height, width) / 4)
+        shown = np.zeros((height, width), int)
+        for x, y, wide, high, angle in tiles:
+            assert (wide, high, angle) == (side, side, 0)
+            shown[max(round(y - side / 2), 0) :, max(round(x - side / 2), 0) :][: round(side), : round(side)] += 1
+        assert shown.min() >= 1
+        for axis, length in enumerate((width, height)):
+            middles = np.unique([tile[axis] for tile in tiles])
+            assert len(middles) == 1 or np.diff(middles).max() <= side / 2
+            assert middles[0] - side / 2 <= 0 and middles[-1] + side / 2 >= length
 
 
 @pytest.mark.parametrize(

@@ -177,13 +177,13 @@ def test_fan_loads_its_weights_and_gives_points_in_our_frame(tmp_path, monkeypat
     x, y = 240, 120
     image = pixels // 4
     image[y - 3 : y + 4, x - 3 : x + 4] = 255
-    monkeypatch.setattr("jaxface.detection.mediapipe.find_faces", lambda *arguments: [found])
+    monkeypatch.setattr("jaxface.detection.mediapipe.MediaPipe.detect", lambda *arguments: [found])
     (face,) = detect(image, detector="fan")
     assert face.xy.shape == (68, 2) and face.xyz.shape == (68, 3) and face.xy.dtype == face.xyz.dtype == np.float32
     assert np.abs(face.xy - (x + 0.5, y + 0.5)).max() < 2
     np.testing.assert_array_equal(face.xy, face.xyz[:, :2])
     assert (face.xyz[:, 2] < 0).all()  # the network's depth grows towards the viewer, ours away
-    monkeypatch.setattr("jaxface.detection.mediapipe.find_faces", lambda *arguments: [])
+    monkeypatch.setattr("jaxface.detection.mediapipe.MediaPipe.detect", lambda *arguments: [])
     assert detect(image, detector="fan") == []
 
 
@@ -191,15 +191,15 @@ def test_a_face_has_a_high_score_and_what_is_none_a_low_one(pixels, found):
     from skimage import data
 
     rng = np.random.default_rng(0)
-    with scorer() as score:
-        assert score(pixels, found) > 0.85
-        small = Landmarks(found.xy / 8, found.xyz / 8)
-        assert score(np.ascontiguousarray(pixels[::8, ::8]), small) > 0.6
-        for image in data.coffee(), data.rocket(), np.full((300, 300, 3), 128, np.uint8):
-            height, width = image.shape[:2]
-            for _ in range(10):
-                shift = rng.uniform(0, (width - 100, height - 100))
-                moved = found.xy - found.xy.min(axis=0) + shift
-                assert score(image, Landmarks(moved.astype(np.float32), found.xyz)) < 0.6
-        for away in found.xy + 5000, found.xy - 5000, found.xy * 1e4:
-            assert score(pixels, Landmarks(away.astype(np.float32), found.xyz)) == 0
+    score = scorer()
+    assert score(pixels, found) > 0.85
+    small = Landmarks(found.xy / 8, found.xyz / 8)
+    assert score(np.ascontiguousarray(pixels[::8, ::8]), small) > 0.6
+    for image in data.coffee(), data.rocket(), np.full((300, 300, 3), 128, np.uint8):
+        height, width = image.shape[:2]
+        for _ in range(10):
+            shift = rng.uniform(0, (width - 100, height - 100))
+            moved = found.xy - found.xy.min(axis=0) + shift
+            assert score(image, Landmarks(moved.astype(np.float32), found.xyz)) < 0.6
+    for away in found.xy + 5000, found.xy - 5000, found.xy * 1e4:
+        assert score(pixels, Landmarks(away.astype(np.float32), found.xyz)) == 0

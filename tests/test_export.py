@@ -191,4 +191,4 @@ def test_json_is_strict_and_complete(tmp_path, model):
     assert record["cost"] is None and record["iterations"] == 4
     assert record["status"]["name"] == "CONVERGED" and record["status"]["sentence"].startswith("fitted")
     assert record["options"] == options | {"tolerance": None}
-    assert set(record["versions"]) >= {"python", "jaxface", "jax", "jaxopt", "mediapipe", "numpy"}
+    assert set(record["versions"]) >= {"python", "jaxface", "jax", "jaxopt", "ai-edge-litert", "numpy"}

@@ -61,9 +61,14 @@ class DlibOnMediaPipe:
         self._mediapipe = MediaPipe(scheme)
 
     def detect(self, image: np.ndarray) -> list[Landmarks]:
-        image = np.ascontiguousarray(image)
-        faces = self._mediapipe.detect(image)
-        return [Landmarks(_points(self._predictor(image, _box(face))), face.xyz) for face in faces]
+        return [self._with_2d(image, face) for face in self._mediapipe.detect(image)]
+
+    def follow(self, image: np.ndarray, face: Landmarks) -> Landmarks | None:
+        found = self._mediapipe.follow(image, face)
+        return None if found is None else self._with_2d(image, found)
+
+    def _with_2d(self, image: np.ndarray, face: Landmarks) -> Landmarks:
+        return Landmarks(_points(self._predictor(np.ascontiguousarray(image), _box(face))), face.xyz)
 
     def close(self) -> None:
         self._mediapipe.close()

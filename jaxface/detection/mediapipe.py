@@ -1,35 +1,54 @@
-"""MediaPipe's Face Landmarker: 478 points with depth for every face it finds, from one network without a connection."""
+"""MediaPipe's networks as a detector: 478 points with depth for every face, without a connection."""
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from importlib.resources import files
 
 import numpy as np
 
+from jaxface.detection.finding import FaceFinder
+from jaxface.detection.heads import dense
 from jaxface.detection.native import native_logs_dropped
 from jaxface.detection.silhouettes import visible_contour
-from jaxface.detection.tiling import search
 from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478, JAW
 from jaxface.types import Landmarks, Scheme
 
 
 class MediaPipe:
-    """The Face Landmarker as a ``jaxface.detection.Detector``."""
+    """``FaceFinder`` as a ``jaxface.detection.Detector`` that also follows a face.
+
+    MediaPipe's mesh stays on the anatomy, so it gives the 3D points as it is. The 2D points of ``"ibug68"`` are the
+    same but for the contour, which follows the visible silhouette; those of ``"mediapipe478"`` are the same.
+    """
 
     def __init__(self, scheme: Scheme):
         self._scheme: Scheme = scheme
-        self._held = ExitStack()
-        self._landmarker = self._held.enter_context(landmarker())
+        self._finder = FaceFinder()
 
     def detect(self, image: np.ndarray) -> list[Landmarks]:
-        return find_faces(self._landmarker, image, self._scheme)
+        faces = sorted(self._finder.search(image), key=lambda points: points[:, 0].mean())
+        return [self._landmarks(points) for points in faces]
+
+    def follow(self, image: np.ndarray, face: Landmarks) -> Landmarks | None:
+        """The face that was found as ``face`` in the frame before; None if it is no longer seen there."""
+        points = self._finder.follow(image, dense(np.asarray(face.xyz), face.scheme))
+        return None if points is None else self._landmarks(points)
 
     def close(self) -> None:
-        self._held.close()
+        pass
+
+    def _landmarks(self, points: np.ndarray) -> Landmarks:
+        if self._scheme == "mediapipe478":
+            return Landmarks(xy=points[:, :2], xyz=points, scheme=self._scheme)
+        xyz = points[IBUG68_FROM_MEDIAPIPE478]
+        xy = xyz[:, :2].copy()
+        xy[JAW] = visible_contour(points)
+        return Landmarks(xy=xy, xyz=xyz, scheme=self._scheme)
 
 
 @contextmanager
-def landmarker(max_faces: int = 10):
-    """A MediaPipe Face Landmarker over the embedded bundle, closed at the end (its own finaliser fails at exit)."""
+def landmarker(max_faces: int = 1):
+    """MediaPipe's own Face Landmarker over the embedded bundle, which the embedded model's landmarks were placed by and
+    which tests compare with; closed at the end (its own finaliser fails at exit)."""
     from mediapipe.tasks.python import BaseOptions, vision
 
     bundle = files("jaxface.assets").joinpath("face_landmarker.task").read_bytes()
@@ -43,7 +62,7 @@ def landmarker(max_faces: int = 10):
 
 
 def dense_points(opened, image: np.ndarray) -> np.ndarray:
-    """The 478 points of every face in an (H, W, 3) uint8 RGB image: (faces, 478, 3) float32.
+    """What a ``landmarker`` finds in an (H, W, 3) uint8 RGB image: (faces, 478, 3) float32.
 
     Pixels in the camera frame (x right, y down, z away from the viewer); MediaPipe gives z in units of the image's
     width, with its origin near the middle of the head.
@@ -56,23 +75,3 @@ def dense_points(opened, image: np.ndarray) -> np.ndarray:
         found = opened.detect(frame)
     points = [[(p.x, p.y, p.z) for p in face] for face in found.face_landmarks]
     return np.array(points, np.float32).reshape(-1, 478, 3) * np.array([width, height, width], np.float32)
-
-
-def find_faces(opened, image: np.ndarray, scheme: Scheme = "ibug68") -> list[Landmarks]:
-    """The landmarks of every face in an (H, W, 3) uint8 RGB image, from left to right.
-
-    MediaPipe's mesh stays on the anatomy, so it gives the 3D points as it is. The 2D points of ``"ibug68"`` are the
-    same but for the contour, which follows the visible silhouette; those of ``"mediapipe478"`` are the same.
-    """
-    faces = search(image, lambda part: dense_points(opened, part))
-    order = np.argsort(faces[:, :, 0].mean(axis=1))
-    return [_landmarks(points, scheme) for points in faces[order]]
-
-
-def _landmarks(points: np.ndarray, scheme: Scheme) -> Landmarks:
-    if scheme == "mediapipe478":
-        return Landmarks(xy=points[:, :2], xyz=points, scheme=scheme)
-    xyz = points[IBUG68_FROM_MEDIAPIPE478]
-    xy = xyz[:, :2].copy()
-    xy[JAW] = visible_contour(points)
-    return Landmarks(xy=xy, xyz=xyz, scheme=scheme)

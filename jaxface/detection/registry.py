@@ -40,6 +40,15 @@ class Detector(Protocol):
         """Let go of what is held; nothing is detected afterwards."""
 
 
+@runtime_checkable
+class Follower(Protocol):
+    """A detector that finds a face of a video's last frame again in less time than a search takes."""
+
+    def follow(self, image: np.ndarray, face: Landmarks) -> Landmarks | None:
+        """What has become of ``face`` in the next frame, (H, W, 3) uint8 RGB; None if it is not seen around there."""
+        ...
+
+
 @contextmanager
 def opened(name: str, scheme: Scheme = "ibug68") -> Iterator[Detector]:
     """The detector of this name, closed at the end.

@@ -11,11 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxface.model.canonical import canonical_face
 from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478, JAW
 from jaxface.model.store import load_model
 
 _CENTRE = (2, 164)
 """Between nose and upper lip: the curves' common origin, as MediaPipe points."""
+
+_SKIN = 468
+"""MediaPipe's points but for the irises: the canonical face's first vertices."""
 
 _INNER_PART = 0.45
 """The part of each curve next to the origin, over nose and mouth, that is left out."""
@@ -37,15 +41,14 @@ class _Curves(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _curves() -> _Curves:
-    from mediapipe.tasks.python.vision import FaceLandmarksConnections
-
     model = load_model()
     points = model.landmarks["mediapipe478"]
     corners = np.asarray(model.mean, np.float64)[np.asarray(model.triangles)[np.asarray(points.triangle)]]
     frontal = np.einsum("lk,lkc->lc", points.barycentric, corners) * (1, -1, -1)
     flat = frontal[:, :2] - frontal[list(_CENTRE), :2].mean(axis=0)
-    edges = np.array([(edge.start, edge.end) for edge in FaceLandmarksConnections.FACE_LANDMARKS_TESSELATION])
-    edges = np.unique(np.sort(edges, axis=1), axis=0)
+    triangles = np.asarray(canonical_face().triangles)
+    skin = triangles[(triangles < _SKIN).all(axis=1)]
+    edges = np.unique(np.sort(skin[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
     cross = lambda u, v: u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]
     crossings, outward = [], []
     for jaw in IBUG68_FROM_MEDIAPIPE478[JAW]:

@@ -3,8 +3,7 @@
 import numpy as np
 
 from jaxface.detection.faces import apart
-from jaxface.detection.registry import Detector
-from jaxface.detection.tiling import cut, square_around
+from jaxface.detection.registry import Detector, Follower
 from jaxface.types import Landmarks
 
 _SEEN_IN = 2.0
@@ -21,7 +20,7 @@ class Tracker:
     """Follows faces through the frames of one video with any detector.
 
     A frame is searched whole when nothing is followed, when a face is lost and every 30 frames; otherwise only the
-    surroundings of the last frame's faces are looked at.
+    surroundings of the last frame's faces are looked at, by the detector's own ``follow`` where it has one.
     """
 
     def __init__(self, detector: Detector):
@@ -45,8 +44,12 @@ class Tracker:
         return list(kept)
 
     def _follow(self, frame: np.ndarray, face: Landmarks) -> Landmarks | None:
-        square = square_around(np.asarray(face.xy), _SEEN_IN)
-        seen = [_moved(other, square[:2]) for other in self._detector.detect(cut(frame, square))]
+        if isinstance(self._detector, Follower):
+            followed = self._detector.follow(frame, face)
+            seen = [] if followed is None else [followed]
+        else:
+            part, corner = _around(frame, np.asarray(face.xy))
+            seen = [_moved(other, corner) for other in self._detector.detect(part)]
         nearest = min(seen, key=lambda other: apart(face, other), default=None)
         return nearest if nearest is not None and apart(face, nearest) < _MOVED else None
 
@@ -58,6 +61,16 @@ def _once(faces: list[Landmarks]) -> list[Landmarks]:
         if all(apart(other, face) >= _MOVED for other in kept):
             kept.append(face)
     return kept
+
+
+def _around(image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    """The square around points (L, 2) in an image, black where it reaches beyond it, and its corner at the left top."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    side = int(_SEEN_IN * (high - low).max())
+    (left, top), (height, width) = ((low + high - side) / 2).astype(int).tolist(), image.shape[:2]
+    beyond = lambda start, length: (min(max(-start, 0), side), min(max(start + side - length, 0), side))
+    part = image[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
+    return np.pad(part, (beyond(top, height), beyond(left, width), (0, 0))), (left, top)
 
 
 def _moved(face: Landmarks, by: tuple[int, int]) -> Landmarks:

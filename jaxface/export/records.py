@@ -17,7 +17,7 @@ from jaxface.model.morphable import MorphableModel
 from jaxface.rendering.posed import require_one_face
 from jaxface.types import FitResult, Landmarks, Pose, Scheme, Status
 
-PACKAGES = ("jaxface", "jax", "jaxlib", "jaxopt", "jaxlie", "mediapipe", "numpy")
+PACKAGES = ("jaxface", "jax", "jaxlib", "jaxopt", "jaxlie", "ai-edge-litert", "numpy")
 """Whose versions a record keeps."""
 _RESULT = ("identity", "expression", "depth_offset", "weight_2d", "weight_3d", "cost", "iterations", "status")
 _POSE = ("scale", "rotation", "translation")

@@ -69,5 +69,5 @@ class Finder:
 @contextmanager
 def finder(detector: str = "mediapipe", which: Which = "all", least: float = 0.0) -> Iterator[Finder]:
     """A ``Finder`` with the detector of this name, closed at the end; raises as ``registry.opened`` does."""
-    with opened(detector) as made, scorer() as score:
-        yield Finder(made, score, which, least)
+    with opened(detector) as made:
+        yield Finder(made, scorer(), which, least)

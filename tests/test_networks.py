@@ -1,0 +1,107 @@
+"""The networks, and how they are looked through, against MediaPipe's own Face Landmarker."""
+
+import numpy as np
+import pytest
+
+import jaxface
+from jaxface.detection.crops import Crop, square
+from jaxface.detection.finding import FaceFinder
+from jaxface.detection.heads import crop_around, dense, laid
+from jaxface.detection.mediapipe import dense_points, landmarker
+from jaxface.detection.networks import LEFT_EYE, RIGHT_EYE, BlazeFace, FaceMesh
+from jaxface.model.canonical import canonical_face
+from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478
+
+
+@pytest.fixture(scope="module")
+def reference(pixels):
+    """MediaPipe's own points of the demo photograph."""
+    with landmarker() as opened:
+        (points,) = dense_points(opened, pixels)
+    return points
+
+
+def test_one_look_gives_mediapipes_own_points(pixels, reference):
+    (face,) = BlazeFace()(pixels, square(np.array([256.0, 256.0]), 512.0), 0.5)
+    eyes = face.points[LEFT_EYE] - face.points[RIGHT_EYE]
+    crop = square(face.middle, 1.5 * face.side, float(np.arctan2(eyes[1], eyes[0])))
+    points, likelihood = FaceMesh()(pixels, crop)
+    assert np.abs(points - reference)[:, :2].max() < 0.05 and np.abs(points - reference)[:, 2].max() < 0.2
+    assert likelihood > 0.99
+
+
+def test_what_is_detected_is_within_a_pixel_of_mediapipes_own_points(pixels, reference):
+    (face,) = jaxface.detect(pixels, "mediapipe478")
+    assert np.linalg.norm(face.xy - reference[:, :2], axis=-1).max() < 1
+    away = face.xyz[:, 2] - reference[:, 2]
+    assert np.abs(away - away.mean()).max() < 2
+
+
+def test_a_crop_without_a_face_has_a_low_likelihood(pixels):
+    assert FaceMesh()(pixels, square(np.array([420.0, 100.0]), 150.0))[1] < 0.01
+
+
+def test_a_crop_is_cut_where_its_points_are_placed():
+    """A picture of each pixel's own middle, so that a cut shows where in the image it comes from."""
+    rows, columns = np.mgrid[:200, :200]
+    image = np.stack([columns, rows, 0 * rows], axis=-1).astype(np.uint8)
+    crop = Crop(100.0, 90.0, 40.0, 60.0, 0.3)
+    cut = crop.cut(image, 64)
+    at = np.array([[5, 9], [60, 30], [32, 32]])
+    placed = crop.place(np.column_stack([at, [0, 32, 64]]).astype(float), 64)
+    np.testing.assert_allclose(cut[at[:, 1], at[:, 0], :2], placed[:, :2], atol=1)  # as MediaPipe: no half pixels
+    np.testing.assert_allclose(placed[:, 2] / np.sqrt(40 * 60), [0, 0.5, 1])
+    np.testing.assert_allclose(placed[2, :2], (100, 90), atol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def canonical():
+    """``canonical(yaw, roll)``: the canonical face's 478 points as the camera sees them, 8 pixels a cm."""
+    face = canonical_face()
+    points = np.asarray(face.landmark_positions(face.mean, "mediapipe478"), float) * (1, -1, -1)
+
+    def seen(yaw, roll=0.0):
+        y, z = np.radians([yaw, roll])
+        turn = np.array([[np.cos(y), 0, -np.sin(y)], [0, 1, 0], [np.sin(y), 0, np.cos(y)]])
+        tilt = np.array([[np.cos(z), -np.sin(z), 0], [np.sin(z), np.cos(z), 0], [0, 0, 1]])
+        return 0.8 * points @ (tilt @ turn).T + (300, 200, 0), tilt @ turn
+
+    return seen
+
+
+@pytest.mark.parametrize("yaw, roll", [(0, 0), (25, -30), (-60, 10), (90, 0)])
+def test_the_canonical_face_lies_on_itself(canonical, yaw, roll):
+    points, rotation = canonical(yaw, roll)
+    found, off = laid(points)
+    np.testing.assert_allclose(found, rotation, atol=1e-6)
+    assert off < 1e-3
+
+
+def test_points_that_are_no_face_are_off_the_canonical_one(canonical):
+    points, _ = canonical(0)
+    assert laid(points[::-1].copy())[1] > 0.5
+    flat = points * (1, 0.5, 1)
+    assert laid(flat)[1] > 0.2
+
+
+def test_the_68_points_tell_where_the_478_are(canonical):
+    points, _ = canonical(30, 20)
+    stretched = points * (1, 1.2, 0.9)
+    np.testing.assert_allclose(dense(stretched[IBUG68_FROM_MEDIAPIPE478], "ibug68"), stretched, atol=1e-2)
+    assert dense(stretched, "mediapipe478") is stretched
+
+
+def test_a_crop_turns_with_the_head_and_stretches_the_more_it_is_turned_away(canonical):
+    crops = {yaw: crop_around(canonical(yaw)[0]) for yaw in (0, 25, 60, 90)}
+    for yaw, expected in ((0, 1), (25, 1 / np.cos(np.radians(25))), (60, 1.2), (90, 1.2)):
+        assert crops[yaw].height / crops[yaw].width == pytest.approx(expected, abs=1e-3)
+    rolled = crop_around(canonical(0, 40.0)[0])
+    assert rolled.angle == pytest.approx(np.radians(40), abs=1e-2)
+    assert rolled.height == pytest.approx(crops[0].height, rel=1e-3)
+
+
+def test_a_face_is_followed_and_lost(pixels, reference):
+    finder = FaceFinder()
+    points = finder.follow(pixels, reference + (6, -4, 0))
+    assert np.linalg.norm(points - reference, axis=-1).mean() < 2
+    assert finder.follow(np.full_like(pixels, 90), reference) is None
