@@ -67,6 +67,7 @@ class _Search:
 
 class _Fit:
     def __init__(self, settings: Settings):
+        os.environ.pop("OMP_NUM_THREADS", None)  # Ray's: with it, a fit's last bits are not the local engine's
         self._settings = settings
         self._tally = stages.compile_fit(settings)
 
