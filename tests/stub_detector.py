@@ -1,12 +1,14 @@
 """A detector for tests of whole runs: a package of its own, quick, with images that end the process that reads them.
 
 A grey image shows one face, whose points depend on the grey; a white one shows two and a black one none. A red image
-kills the process; a blue one its parent, once, the first time it is seen.
+kills the process; a blue one its parent, once, the first time it is seen. ``STUB_SECONDS`` in the environment is
+how long each image takes.
 """
 
 import os
 import signal
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 from PIL import Image
@@ -41,6 +43,7 @@ class Stub:
         self._points = np.load(HERE / "points.npy")
 
     def detect(self, image: np.ndarray) -> list[Landmarks]:
+        sleep(float(os.environ.get("STUB_SECONDS", 0)))
         colour = tuple(int(value) for value in image[0, 0])
         if colour == RED:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -52,16 +52,18 @@ def stubbed(stub, monkeypatch):
 
 @pytest.fixture(scope="module")
 def program(stub, tmp_path_factory):
-    """``program(folder, output)``: the command over a folder's ``in``, in a session of processes of its own."""
+    """``program(folder, output)``: the command over a folder's ``in``, in a session of processes of its own, with so
+    many ``seconds`` for an image."""
     path = os.pathsep.join([str(stub), str(Path(package.__file__).parents[1])])
     cache = tmp_path_factory.getbasetemp() / "dataset-compilations"
     environment = os.environ | {"PYTHONPATH": path, "JAX_COMPILATION_CACHE_DIR": str(cache)}
 
-    def start(folder, output):
+    def start(folder, output, seconds=0.0):
         options = ["--detector", "stub", "--model", stub / "small.npz", "--part-images", PART, "--processes", 1]
         command = map(str, [sys.executable, "-m", "jaxface", "dataset", folder / "in", "-o", output, *options])
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(list(command), env=environment, start_new_session=True, **pipes)
+        slowed = environment | {"STUB_SECONDS": str(seconds)}
+        return subprocess.Popen(list(command), env=slowed, start_new_session=True, **pipes)
 
     return start
 
@@ -199,14 +201,14 @@ def test_a_run_that_is_interrupted_and_killed_ends_with_the_rows_of_one_that_was
             sleep(0.02)
         return process
 
-    interrupted = parts_reach(1, program(ran, output))
+    interrupted = parts_reach(1, program(ran, output, seconds=0.1))
     os.killpg(interrupted.pid, signal.SIGINT)  # as a terminal does: to the command and its workers
     _, said = interrupted.communicate()
     assert interrupted.returncode == 130
     assert said == "stopped. What was written stays, and the same command goes on from there.\n"
 
     kept = len(parts(output))
-    killed = parts_reach(kept + 1, program(ran, output))
+    killed = parts_reach(kept + 1, program(ran, output, seconds=0.1))
     workers = Path(f"/proc/{killed.pid}/task/{killed.pid}/children").read_text().split()
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate()  # which ends when the workers, who hold the pipes too, have closed them
