@@ -101,8 +101,8 @@ class FitResult:
 
     ``identity`` (α) and ``expression`` (β) are standard-normal coefficients of the model; ``depth_offset`` is t′ of
     Eq. 6 in pixels; ``weight_2d`` and ``weight_3d`` are λ2d and λ3d of Eqs 7-9 in the last iteration; ``cost`` is
-    Eq. 4 at the end in mm², at the scale that the mean face had; ``iterations`` counts the rounds of shape and pose;
-    ``status`` is a ``Status``.
+    Eq. 4 at the end in mm², at the scale that the mean face had, of 478 points in single precision to 2 %;
+    ``iterations`` counts the rounds of shape and pose; ``status`` is a ``Status``.
     """
 
     identity: Float[Array, "*b Na"]
