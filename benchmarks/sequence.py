@@ -39,7 +39,7 @@ from jaxface.rendering.textured import draw_textured
 YAWS = np.linspace(-50, 50, 8)
 NOISE_MM, PIXELS_A_MM, SIDE = 2.0, 1.7, 512
 SHARES = (0.0, 0.02, 0.1, 1.0)
-SMOOTHNESSES = (0.0, 1.0, 4.0, 10.0)
+SMOOTHNESSES = (0.0, 1.0, 4.0, 6.0, 10.0)
 FRAMES, SENSOR_NOISE = 90, 3.0
 JAW, BLINK = ((62, 66),), ((37, 41), (43, 47))
 """Pairs of the 68 points that part as the jaw opens, and that meet as the eyes close."""
