@@ -54,7 +54,12 @@ def energy(projected, xy, xyz, weight, weight_2d, weight_3d, coefficients, prior
     """E_fit of Eq. 4: both data terms and the priors of Eqs 10-12, ``prior`` being λα in the coordinates of
     ``jaxface.fitting.coordinates``."""
     data = weight_2d * energy_2d(projected, xy, weight) + weight_3d * energy_3d(projected, xyz, weight)
-    return data + (weight_2d + weight_3d) * prior * jnp.vdot(coefficients, coefficients, precision=HIGHEST)
+    return data + priors(weight_2d, weight_3d, coefficients, prior)
+
+
+def priors(weight_2d, weight_3d, coefficients: Float[Array, "N"], prior: Float[Array, ""]):
+    """The priors of Eqs 10-12 as they stand in Eq. 4."""
+    return (weight_2d + weight_3d) * prior * jnp.vdot(coefficients, coefficients, precision=HIGHEST)
 
 
 @pytree

@@ -26,8 +26,7 @@ class Crop(NamedTuple):
 
     def affine(self, side: int) -> np.ndarray:
         """(2, 3): from pixels of the square of that side to those of the image."""
-        cos, sin = np.cos(self.angle), np.sin(self.angle)
-        turn = np.array([[cos, -sin], [sin, cos]]) * (self.width / side, self.height / side)
+        turn = turned(self.angle) * (self.width / side, self.height / side)
         return np.column_stack([turn, (self.x, self.y) - turn.sum(axis=1) * side / 2])
 
     def cut(self, image: np.ndarray, side: int, black: bool = False) -> np.ndarray:
@@ -51,6 +50,17 @@ class Crop(NamedTuple):
         affine = self.affine(side)
         xy = points[..., :2] @ affine[:, :2].T + affine[:, 2]
         return np.concatenate([xy, points[..., 2:] * (np.sqrt(self.width * self.height) / side)], axis=-1)
+
+
+def turned(angle: float) -> Float[np.ndarray, "2 2"]:
+    """The turn of an image, clockwise in radians."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[cos, -sin], [sin, cos]])
+
+
+def uprightness(down: Float[np.ndarray, "2"]) -> float:
+    """How a head is turned in the image of which ``down`` leads from above to below, clockwise in radians."""
+    return float(np.arctan2(-down[0], down[1]))
 
 
 def square(middle: Float[np.ndarray, "2"], side: float, angle: float = 0.0) -> Crop:

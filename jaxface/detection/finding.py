@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 from jaxtyping import Float
 
-from jaxface.detection.crops import Crop, square
+from jaxface.detection.crops import Crop, square, turned, uprightness
 from jaxface.detection.heads import crop_around, extent, laid, middle
 from jaxface.detection.networks import LEFT_EAR, LEFT_EYE, MOUTH, NOSE, RIGHT_EAR, RIGHT_EYE, BlazeFace, FaceMesh, Seen
 from jaxface.detection.scores import likelihood, looks
@@ -114,9 +114,9 @@ def _beyond_ears(face: Seen) -> tuple[float, float]:
     """How far the nose is from the middle between the ears, in sizes of the face, to the right of its upright; and how
     that upright, the line from the mouth through the eyes' middle, is turned, clockwise in radians."""
     down = face.points[MOUTH] - face.points[[RIGHT_EYE, LEFT_EYE]].mean(axis=0)
-    angle = float(np.arctan2(-down[0], down[1]))
+    angle = uprightness(down)
     off = face.points[NOSE] - face.points[[RIGHT_EAR, LEFT_EAR]].mean(axis=0)
-    return float(off @ (np.cos(angle), np.sin(angle))) / face.side, angle
+    return float(off @ turned(angle)[:, 0]) / face.side, angle
 
 
 def _turned(face: Seen) -> bool:
@@ -130,7 +130,7 @@ def _crops(face: Seen) -> Iterator[Crop]:
     for degrees, (size, shift) in _PROFILE if _turned(face) else ():
         to_nose = np.copysign(1.0, beyond)
         angle = upright + to_nose * np.radians(degrees)
-        x, y = face.middle + to_nose * shift * face.side * np.array([np.cos(angle), np.sin(angle)])
+        x, y = face.middle + to_nose * shift * face.side * turned(angle)[:, 0]
         yield Crop(x, y, size * face.side / _NARROW, size * face.side, angle)
     eyes = face.points[LEFT_EYE] - face.points[RIGHT_EYE]
     yield square(face.middle, _AROUND * face.side, float(np.arctan2(eyes[1], eyes[0])))

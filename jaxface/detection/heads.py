@@ -5,7 +5,8 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float
 
-from jaxface.detection.crops import Crop
+from jaxface.detection.crops import Crop, turned, uprightness
+from jaxface.model.registration import similarity
 from jaxface.types import Scheme
 
 _FOREHEAD, _CHIN = 10, 152
@@ -51,12 +52,9 @@ def laid(points: Float[np.ndarray, "478 3"]) -> tuple[Float[np.ndarray, "3 3"], 
     """The rotation that lays the canonical face on points; and what they are off then, in parts of their spread, root
     mean square: 0.06 to 0.18 for faces."""
     face = _canonical("mediapipe478")
-    centred = points - points.mean(axis=0)
-    left, stretch, right = np.linalg.svd(centred.T @ face)
-    sign = np.array([1, 1, np.linalg.det(left @ right)])
-    # Off after scaling by the best scale, by Pythagoras.
-    explained = (stretch @ sign) ** 2 / (np.square(face).sum() * np.square(centred).sum())
-    return (left * sign) @ right, float(np.sqrt(max(1 / explained - 1, 0.0)))
+    placed = similarity(face, points)
+    there = placed(face)
+    return placed.rotation, float(np.linalg.norm(points - there) / np.linalg.norm(there - there.mean(axis=0)))
 
 
 def crop_around(points: Float[np.ndarray, "478 3"]) -> Crop:
@@ -66,8 +64,8 @@ def crop_around(points: Float[np.ndarray, "478 3"]) -> Crop:
     across = np.hypot(rotation[0, 0], rotation[1, 0])  # how much of the head's width is seen: the cosine of its yaw
     stretch = min(1 / max(across, 1 / _STRETCH), _STRETCH)
     down = points[_CHIN, :2] - points[_FOREHEAD, :2]
-    angle = float(np.arctan2(-down[0], down[1]))
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    angle = uprightness(down)
+    turn = turned(angle)
     upright = points[:, :2] @ turn
     low, high = upright.min(axis=0), upright.max(axis=0)
     x, y = turn @ ((low + high) / 2)

@@ -14,6 +14,7 @@ import numpy as np
 from jaxface.model.canonical import canonical_face
 from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478, JAW
 from jaxface.model.store import load_model
+from jaxface.model.surfaces import edges
 
 _CENTRE = (2, 164)
 """Between nose and upper lip: the curves' common origin, as MediaPipe points."""
@@ -48,19 +49,19 @@ def _curves() -> _Curves:
     flat = frontal[:, :2] - frontal[list(_CENTRE), :2].mean(axis=0)
     triangles = np.asarray(canonical_face().triangles)
     skin = triangles[(triangles < _SKIN).all(axis=1)]
-    edges = np.unique(np.sort(skin[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
+    lines = edges(skin)[0]
     cross = lambda u, v: u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]
     crossings, outward = [], []
     for jaw in IBUG68_FROM_MEDIAPIPE478[JAW]:
         direction = flat[jaw] / np.linalg.norm(flat[jaw])
-        a, along = flat[edges[:, 0]], flat[edges[:, 1]] - flat[edges[:, 0]]
+        a, along = flat[lines[:, 0]], flat[lines[:, 1]] - flat[lines[:, 0]]
         turn = cross(direction, along)
         turn = np.where(turn == 0, np.inf, turn)  # an edge along the curve crosses nothing
         distance, part = cross(a, along) / turn, cross(a, direction) / turn
         within = (part >= 0) & (part <= 1) & (distance > _INNER_PART * np.linalg.norm(flat[jaw]))
         end = np.array([[jaw, jaw, 0.0]])  # the jaw point itself, whatever lies beyond it
         reach = distance[within] <= np.linalg.norm(flat[jaw])
-        crossings.append(np.concatenate([np.column_stack([edges[within], part[within]])[reach], end]))
+        crossings.append(np.concatenate([np.column_stack([lines[within], part[within]])[reach], end]))
         outward.append(direction)
     longest = max(map(len, crossings))
     padded = np.stack([np.pad(c, ((0, longest - len(c)), (0, 0)), mode="edge") for c in crossings])

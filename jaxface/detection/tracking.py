@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from jaxface.detection.faces import apart
+from jaxface.detection.crops import square
+from jaxface.detection.faces import apart, box, size
 from jaxface.detection.registry import Detector, Follower
 from jaxface.types import Landmarks
 
@@ -48,7 +49,7 @@ class Tracker:
             followed = self._detector.follow(frame, face)
             seen = [] if followed is None else [followed]
         else:
-            part, corner = _around(frame, np.asarray(face.xy))
+            part, corner = _around(frame, face)
             seen = [_moved(other, corner) for other in self._detector.detect(part)]
         nearest = min(seen, key=lambda other: apart(face, other), default=None)
         return nearest if nearest is not None and apart(face, nearest) < _MOVED else None
@@ -63,14 +64,12 @@ def _once(faces: list[Landmarks]) -> list[Landmarks]:
     return kept
 
 
-def _around(image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
-    """The square around points (L, 2) in an image, black where it reaches beyond it, and its corner at the left top."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    side = int(_SEEN_IN * (high - low).max())
-    (left, top), (height, width) = ((low + high - side) / 2).astype(int).tolist(), image.shape[:2]
-    beyond = lambda start, length: (min(max(-start, 0), side), min(max(start + side - length, 0), side))
-    part = image[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
-    return np.pad(part, (beyond(top, height), beyond(left, width), (0, 0))), (left, top)
+def _around(image: np.ndarray, face: Landmarks) -> tuple[np.ndarray, tuple[int, int]]:
+    """The square around a face in an image, pixel by pixel, black beyond it; and the left top corner."""
+    low, high = np.reshape(box(face), (2, 2))
+    side = int(_SEEN_IN * size(face))
+    left, top = ((low + high - side) / 2).astype(int).tolist()
+    return square(np.array([left, top]) + side / 2, float(side)).cut(image, side, black=True), (left, top)
 
 
 def _moved(face: Landmarks, by: tuple[int, int]) -> Landmarks:

@@ -93,8 +93,7 @@ def fit_one(
         beyond = data(whole, *every[1:]) - data(sampled, centred_xy, centred_xyz)
 
     def cost_of(coordinates, projected):
-        size = jnp.vdot(coordinates, coordinates, precision=HIGHEST)
-        priors = (weights[0] + weights[1]) * prior * size
+        priors = energies.priors(weights[0], weights[1], coordinates, prior)
         return (data(projected, centred_xy, centred_xyz) + beyond + priors) / first_scale**2
 
     def cost_at(coordinates, scale, rotation):
