@@ -39,7 +39,7 @@ from jaxface.rendering.textured import draw_textured
 YAWS = np.linspace(-50, 50, 8)
 NOISE_MM, PIXELS_A_MM, SIDE = 2.0, 1.7, 512
 SHARES = (0.0, 0.02, 0.1, 1.0)
-SMOOTHNESSES = (0.0, 1.0, 4.0, 6.0, 10.0)
+SMOOTHNESSES = (0.0, 1.0, 4.0, 5.5, 10.0)
 FRAMES, SENSOR_NOISE = 90, 3.0
 JAW, BLINK = ((62, 66),), ((37, 41), (43, 47))
 """Pairs of the 68 points that part as the jaw opens, and that meet as the eyes close."""
@@ -182,7 +182,7 @@ def steadiness() -> Table:
         )
         return [
             name,
-            f"{jitter(fitted_still) / first:.2f}",
+            f"{jitter(fitted_still) / first:.3f}",
             f"{off.mean():.1f} / {off.max():.1f}",
             *(f"{part:.2f}" for part in followed),
         ]
@@ -193,7 +193,7 @@ def steadiness() -> Table:
     table.add_row(*row("frame by frame", *alone, first))
     for smoothness in SMOOTHNESSES:
         both = (jaxface.fit_sequence(model, faces, smoothness=smoothness) for faces in (fixed, moving))
-        name = f"smoothness {smoothness:.0f}" + (" (video's default)" if smoothness == sequence.SMOOTHNESS else "")
+        name = f"smoothness {smoothness:g}" + (" (video's default)" if smoothness == sequence.SMOOTHNESS else "")
         table.add_row(*row(name, *both, first))
     return table
 

@@ -25,7 +25,7 @@ from jaxface.fitting.shared_shape import solve_shapes
 from jaxface.model.morphable import LandmarkModel, MorphableModel
 from jaxface.types import FitResult, Landmarks, Status
 
-SMOOTHNESS = 6.0
+SMOOTHNESS = 5.5
 """For the frames of a video; ``docs/video.md`` records how it was chosen."""
 
 MOTION_MM = 0.5
