@@ -11,7 +11,6 @@ Points stand as rows of coordinates here and in the solvers, (3, L) or (2, L): a
 """
 
 import jax.numpy as jnp
-import jaxlie
 from jaxtyping import Array, Float
 
 from jaxface.camera import HIGHEST
@@ -88,9 +87,16 @@ def turned(matrix: Float[Array, "3 3"], points: Float[Array, "3 L"]) -> Float[Ar
 
 
 def pose_at(tangent: Float[Array, "4"], scale: Float[Array, ""], rotation: Float[Array, "3 3"]):
-    """The scale and rotation that a step leads to: a turn of the camera frame (three) and a change of log scale."""
-    turn = jaxlie.SO3.exp(tangent[:3]).as_matrix()
-    return scale * jnp.exp(tangent[3]), turned(turn, rotation)
+    """The scale and rotation that a step leads to: a turn of the camera frame (three) and a change of log scale.
+
+    The turn is Cayley's, that of the quaternion (1, ω/2): exp's up to the second order, a rotation for any ω, and few
+    operations.
+    """
+    half = tangent[:3] / 2
+    square = jnp.vdot(half, half, precision=HIGHEST)
+    unit = jnp.eye(3, dtype=half.dtype)
+    turn = (1 - square) * unit + 2 * (half[:, None] * half + jnp.cross(unit, half))
+    return scale * jnp.exp(tangent[3]), turned(turn / (1 + square), rotation)
 
 
 def pose_displacement(tangent, scale, rotation, points: Float[Array, "3 L"], target: Float[Array, "3 L"]):

@@ -59,7 +59,7 @@ def test_pose_steps_turn_and_scale():
     scale, rotation = energies.pose_at(*f32(step, SCALE, ROTATION))
     from scipy.spatial.transform import Rotation
 
-    np.testing.assert_allclose(rotation, Rotation.from_rotvec(step[:3]).as_matrix() @ ROTATION, atol=1e-6)
+    np.testing.assert_allclose(rotation, Rotation.from_quat([*step[:3] / 2, 1.0]).as_matrix() @ ROTATION, atol=1e-6)
     np.testing.assert_allclose(scale, SCALE * np.exp(0.4), rtol=1e-6)
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxface.fitting.coordinates import gram
+from jaxface.fitting.coordinates import coordinates, gram
 
 RNG = np.random.default_rng(0)
 ALPHA, BETA = RNG.normal(size=8), RNG.uniform(0, 1, 6)
@@ -43,6 +43,23 @@ def test_the_model_at_its_landmarks_is_the_mesh_there(small, mesh, scheme):
     there = small.at_landmarks(scheme)
     ours = f64(there.mean) + f64(there.basis) @ np.concatenate([ALPHA, BETA])
     np.testing.assert_allclose(ours, points, atol=1e-4)
+
+
+@pytest.mark.parametrize("scheme", ["ibug68", "mediapipe478"])
+def test_a_model_of_numpy_arrays_is_the_same_at_its_landmarks(small, scheme):
+    """And its coordinates say the same, however their axes are turned."""
+    both = [model.at_landmarks(scheme) for model in (small, jax.tree.map(np.asarray, small))]
+    assert isinstance(both[1].mean, np.ndarray)
+    for ours, theirs in zip(*map(jax.tree.leaves, both), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    motions = []
+    for there in both:
+        axes = coordinates(there, 0.5, single=True)
+        back = f64(axes.basis) @ np.linalg.inv(f64(axes.mixing))
+        motions.append((back, f64(axes.core) @ f64(axes.core).T, np.einsum("aann->n", f64(axes.gram))))
+    np.testing.assert_allclose(motions[1][0], motions[0][0], atol=1e-3)
+    np.testing.assert_allclose(motions[1][2], motions[0][2], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(motions[1][1]), np.linalg.norm(motions[0][1]), rtol=1e-4)
 
 
 @pytest.mark.parametrize("weight", [None, RNG.uniform(0.1, 2, 30)], ids=["alike", "weighted"])

@@ -135,13 +135,13 @@ def at_landmarks(model: MorphableModel, landmarks: Landmarks, options: FitOption
         return _restricted(model, *key)
     kept = _AT_LANDMARKS.setdefault(model, {})
     if key not in kept:
+        arrays = _restricted(jax.tree.map(np.asarray, model), *key)  # in NumPy, which has nothing to compile
         with jax.ensure_compile_time_eval():
-            kept[key] = _restricted(model, *key)
+            kept[key] = jax.tree.map(jnp.asarray, arrays)
     return kept[key]
 
 
-@partial(jax.jit, static_argnames=("scheme", "dtype", "single"))
-def _restricted(model: MorphableModel, scheme: Scheme, dtype, expression_unit, single: bool):
+def _restricted(model: MorphableModel, scheme: Scheme, dtype, expression_unit: float, single: bool):
     in_precision = lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
     there = jax.tree.map(in_precision, model).at_landmarks(scheme)
     return there, coordinates(there, expression_unit, single)

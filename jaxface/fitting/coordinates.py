@@ -7,9 +7,9 @@ and the expression's are scaled so that one λ is the prior of all.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from jaxface.camera import HIGHEST
 from jaxface.model.morphable import LandmarkModel
 from jaxface.pytree import pytree
 
@@ -37,43 +37,53 @@ class Coordinates:
     mixing: Float[Array, "N N"]
 
 
-def coordinates(model: LandmarkModel, expression_unit: Float[Array, ""], single: bool) -> Coordinates:
-    """A model's coordinates; ``expression_unit`` is √(λα/λβ), what one unit of them means to an expression, and
-    ``single`` whether single precision is enough."""
-    size = model.basis.shape[-1]
-    units = jnp.where(jnp.arange(size) < model.identity_size, 1.0, expression_unit).astype(model.basis.dtype)
-    centred = jnp.moveaxis(model.basis - model.basis.mean(axis=0), 1, 0) * units
-    motion = jnp.einsum("cln,clm->nm", centred, centred, precision=HIGHEST)
-    # A choice of axes, which no result depends on: a traced model needs no slope through it.
-    turn = jnp.linalg.eigh(jax.lax.stop_gradient(motion))[1][:, ::-1]
-    basis = jnp.matmul(centred, turn, precision=HIGHEST)
-    patterns = sampled = None
-    if single and basis.shape[1] > SAMPLES:
-        patterns = _patterns(jnp.concatenate([basis, (model.mean - model.mean.mean(axis=0)).T[..., None]], 2), SAMPLES)
-        sampled = _seen(patterns, basis)
-    whole = basis.reshape(-1, size)
-    return Coordinates(whole, gram(basis, None), patterns, sampled, core(basis), units[:, None] * turn)
+def coordinates(model: LandmarkModel, expression_unit: float, single: bool) -> Coordinates:
+    """A model's coordinates, in JAX or, of a model of NumPy arrays, in NumPy. ``expression_unit`` is √(λα/λβ), what one
+    unit of them means to an expression, and ``single`` whether single precision is enough."""
+    xp, size = model.basis.__array_namespace__(), model.basis.shape[-1]
+    units = xp.where(xp.arange(size) < model.identity_size, 1.0, expression_unit).astype(model.basis.dtype)
+    with jax.default_matmul_precision("highest"):
+        centred = xp.moveaxis(model.basis - model.basis.mean(axis=0), 1, 0) * units
+        turn = _eigenvectors(xp.einsum("cln,clm->nm", centred, centred, optimize=True))[:, ::-1]
+        basis = centred @ turn
+        patterns = sampled = None
+        if single and basis.shape[1] > SAMPLES:
+            mean = (model.mean - model.mean.mean(axis=0)).T
+            patterns = _patterns(xp.concatenate([basis, mean[..., None]], axis=2), SAMPLES)
+            sampled = _seen(patterns, basis)
+        whole = basis.reshape(-1, size)
+        return Coordinates(whole, gram(basis, None), patterns, sampled, core(basis), units[:, None] * turn)
 
 
-def core(basis: Float[Array, "3 L N"]) -> Float[Array, "M A"]:
+def core(basis: Float[Array | np.ndarray, "3 L N"]) -> Float[Array | np.ndarray, "M A"]:
     """The first coordinates' motion in the patterns over the landmarks, orthonormal, that hold most of it."""
     active = basis[:, :, :ACTIVE]
     return _seen(_patterns(active, PATTERNS), active)
 
 
-def _patterns(basis: Float[Array, "3 L N"], count: int) -> Float[Array, "L K"]:
+def _patterns(basis: Float[Array | np.ndarray, "3 L N"], count: int) -> Float[Array | np.ndarray, "L K"]:
     """The patterns over the landmarks that hold most of their motion: a choice, as the axes are."""
-    together = jnp.einsum("aln,akn->lk", basis, basis, precision=HIGHEST)
-    return jnp.linalg.eigh(jax.lax.stop_gradient(together))[1][:, -count:]
+    together = basis.__array_namespace__().einsum("aln,akn->lk", basis, basis, optimize=True)
+    return _eigenvectors(together)[:, -count:]
 
 
-def _seen(patterns: Float[Array, "L K"], basis: Float[Array, "3 L N"]) -> Float[Array, "M N"]:
-    return jnp.einsum("lk,aln->akn", patterns, basis, precision=HIGHEST).reshape(-1, basis.shape[-1])
+def _eigenvectors(matrix: Float[Array | np.ndarray, "n n"]) -> Float[Array | np.ndarray, "n n"]:
+    """A choice of axes, which no result depends on: a traced model needs no slope through it."""
+    if isinstance(matrix, np.ndarray):
+        return np.linalg.eigh(matrix)[1]
+    return jnp.linalg.eigh(jax.lax.stop_gradient(matrix))[1]
 
 
-def gram(basis: Float[Array, "3 L N"], weight: Float[Array, "L"] | None) -> Float[Array, "3 3 N N"]:
-    """Gram matrices ``[a, b] = Γ̃_aᵀ Γ̃_b`` between x, y and z, summed over (weighted) landmarks. Γ̃ is the basis less its
-    mean over them: the shape step eliminates translation."""
-    weight = jnp.ones(basis.shape[1], basis.dtype) if weight is None else weight
-    centred = basis - jnp.einsum("l,aln->an", weight / weight.sum(), basis, precision=HIGHEST)[:, None]
-    return jnp.einsum("l,aln,blm->abnm", weight, centred, centred, precision=HIGHEST)
+def _seen(patterns: Float[Array | np.ndarray, "L K"], basis: Float[Array | np.ndarray, "3 L N"]):
+    xp = basis.__array_namespace__()
+    return xp.einsum("lk,aln->akn", patterns, basis, optimize=True).reshape(-1, basis.shape[-1])
+
+
+def gram(basis: Float[Array | np.ndarray, "3 L N"], weight: Float[Array, "L"] | None):
+    """Gram matrices ``[a, b] = Γ̃_aᵀ Γ̃_b`` (3, 3, N, N) between x, y and z, summed over (weighted) landmarks. Γ̃ is the
+    basis less its mean over them: the shape step eliminates translation."""
+    xp = basis.__array_namespace__()
+    weight = xp.ones(basis.shape[1], basis.dtype) if weight is None else weight
+    with jax.default_matmul_precision("highest"):
+        centred = basis - xp.einsum("l,aln->an", weight / weight.sum(), basis)[:, None]
+        return xp.einsum("aln,blm->abnm", weight[:, None] * centred, centred, optimize=True)

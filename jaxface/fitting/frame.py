@@ -42,33 +42,30 @@ def to_unit(landmarks: Landmarks, stand_in: Float[Array, "3 L"]) -> tuple[Unit, 
     The 3D points keep their place relative to the 2D ones. Where the status is not ``CONVERGED`` the landmarks are
     ``stand_in`` (unit points in the camera frame), so that nothing that follows meets a number that is not finite.
     """
-    xy, xyz, weight = landmarks.xy.T, landmarks.xyz.T, landmarks.weight
-    largest = jnp.maximum(jnp.max(jnp.abs(landmarks.xy)), jnp.max(jnp.abs(landmarks.xyz)))
+    both = jnp.concatenate([landmarks.xy, landmarks.xyz], axis=1).T
+    weight, largest = landmarks.weight, jnp.max(jnp.abs(both))
     finite = jnp.isfinite(largest)  # a maximum is not a number where one of its numbers is none
     if weight is not None:
         finite &= jnp.all(jnp.isfinite(weight))
         weight = relative(jnp.where(finite, weight, 1.0))
     largest = jnp.where(finite & (largest > 0), largest, 1.0)
-    small = jnp.asarray(xy / largest)  # so that the squares of huge pixels stay finite
+    small = both[:2] / largest  # so that the squares of huge pixels stay finite
     centre = mean_point(small, weight)
     spread = small - centre[:, None]
     heavy = spread if weight is None else spread * weight
-    total = xy.shape[1] if weight is None else weight.sum()
+    total = small.shape[1] if weight is None else weight.sum()
     moment = lambda i, j: jnp.vdot(heavy[i], spread[j], precision=HIGHEST) / total  # much faster than a 2x2 product
     a, b, c = moment(0, 0), moment(0, 1), moment(1, 1)
     variance = a + c
     radius = jnp.sqrt(variance)
     flat = a * c - b**2 <= FLATNESS * variance**2  # the covariance's determinant
-    degenerate = flat | (radius <= 64 * jnp.finfo(xy.dtype).eps)
+    degenerate = flat | (radius <= 64 * jnp.finfo(small.dtype).eps)
     status = jnp.where(
         finite, jnp.where(degenerate, Status.DEGENERATE_LANDMARKS, Status.CONVERGED), Status.NON_FINITE_INPUT
     )
     good = status == Status.CONVERGED
     pick = lambda value, otherwise: jnp.where(good, value, otherwise)
     frame = jax.lax.stop_gradient(Frame(pick(largest * centre, 0.0), pick(largest * radius, 1.0)))
-    unit = Unit(
-        xy=pick((xy - frame.centre[:, None]) / frame.radius, stand_in[:2]),
-        xyz=pick((xyz - jnp.append(frame.centre, 0.0)[:, None]) / frame.radius, stand_in),
-        weight=None if weight is None else pick(weight, 1.0),
-    )
-    return unit, frame, status
+    origin = jnp.concatenate([frame.centre, frame.centre, jnp.zeros(1, small.dtype)])
+    both = pick((both - origin[:, None]) / frame.radius, jnp.concatenate([stand_in[:2], stand_in]))
+    return Unit(both[:2], both[2:], None if weight is None else pick(weight, 1.0)), frame, status

@@ -143,7 +143,8 @@ def frontal(mean: Float[Array, "L 3"]) -> Float[Array, "3 L"]:
 
 def _or_mean_face(result: FitResult) -> FitResult:
     """The result, or the mean face from the front where the fit could not be begun or left the finite numbers."""
-    finite = jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(result)]).all()
+    place = jnp.stack([result.pose.scale, result.cost, *result.pose.translation, *result.depth_offset])
+    finite = jnp.all(jnp.isfinite(place))  # where the coefficients or the rotation are not, the cost is not
     fitted = result.status <= Status.MAX_ITERATIONS
     status = jnp.where(fitted & ~finite, Status.DIVERGED, result.status)
     blank = jax.tree.map(jnp.zeros_like, result)

@@ -19,7 +19,9 @@ def affine_pose(points: Float[Array, "3 L"], xy: Float[Array, "2 L"], weight: Fl
     points = energies.centred(points, weight)  # and with them the products of both
     heavy = points * weight
     moments = jnp.matmul(points, heavy.T, precision=HIGHEST)
-    rows = jnp.matmul(jnp.matmul(xy, heavy.T, precision=HIGHEST), jnp.linalg.inv(moments), precision=HIGHEST)
+    cofactors = jnp.cross(jnp.roll(moments, -1, axis=0), jnp.roll(moments, -2, axis=0))
+    inverse = cofactors / jnp.vdot(moments[0], cofactors[0], precision=HIGHEST)
+    rows = jnp.matmul(jnp.matmul(xy, heavy.T, precision=HIGHEST), inverse, precision=HIGHEST)
     square = jnp.matmul(rows, rows.T, precision=HIGHEST)
     product = jnp.sqrt(square[0, 0] * square[1, 1] - square[0, 1] ** 2)  # of the two singular values
     total = jnp.sqrt(square[0, 0] + square[1, 1] + 2 * product)  # their sum
@@ -78,9 +80,9 @@ def coarse_pose(
         target = energies.Target(image, flat, seen)
         return solve_pose(energies.centred(points, seen), target, *affine_pose(points, xy, seen), "coarse")
 
-    scale, rotation = jax.vmap(from_side)(sides)
-    yaw = jnp.abs(camera.euler_deg(rotation)[:, 1])
-    pick = lambda pair: jnp.where(yaw[0] > yaw[1], pair[0], pair[1])
+    scale, rotation = jax.lax.map(from_side, sides)  # one after the other: with the arrays, and the code, of one face
+    turn = jnp.abs(rotation[:, 2, 0])  # the sine of the yaw
+    pick = lambda pair: jnp.where(turn[0] > turn[1], pair[0], pair[1])
     return pick(scale), pick(rotation)
 
 

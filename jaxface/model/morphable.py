@@ -5,7 +5,9 @@ A fit never touches the mesh: it sees the model at its landmarks (``LandmarkMode
 
 from dataclasses import field
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxface.camera import HIGHEST
@@ -59,22 +61,34 @@ class MorphableModel:
         return jnp.einsum("lk,...lkc->...lc", embedding.barycentric, corners, precision=HIGHEST)
 
     def at_landmarks(self, scheme: Scheme) -> "LandmarkModel":
-        """This model seen at one scheme's points: what a fit needs, computed once a model."""
+        """This model seen at one scheme's points: what a fit needs, computed once a model.
+
+        In JAX, or in NumPy for a model of NumPy arrays, which has nothing to compile.
+        """
+        xp = self.mean.__array_namespace__()
         embedding = self.landmarks[scheme]
         corners = self.triangles[embedding.triangle]
-        at = lambda field: jnp.einsum("lk,lkc...->lc...", embedding.barycentric, field[corners], precision=HIGHEST)
-        basis = jnp.concatenate([at(self.identity), at(self.expression)], axis=-1)
-        edges = self.mean[self.triangles[:, 1:]] - self.mean[self.triangles[:, :1]]
-        facing = jnp.cross(edges[:, 0], edges[:, 1])
-        smooth = jnp.zeros_like(self.mean).at[self.triangles].add(facing[:, None, :])
-        normals = at(smooth)
-        return LandmarkModel(
-            mean=at(self.mean),
-            basis=basis,
-            normals=normals / jnp.linalg.norm(normals, axis=-1, keepdims=True),
-            identity_size=self.identity.shape[-1],
-            scheme=scheme,
-        )
+        with jax.default_matmul_precision("highest"):
+            at = lambda field: xp.einsum("lk,lkc...->lc...", embedding.barycentric, field[corners])
+            edges = self.mean[self.triangles[:, 1:]] - self.mean[self.triangles[:, :1]]
+            facing = xp.cross(edges[:, 0], edges[:, 1])
+            normals = at(_summed_at(self.triangles, facing[:, None], like=self.mean))
+            return LandmarkModel(
+                mean=at(self.mean),
+                basis=xp.concatenate([at(self.identity), at(self.expression)], axis=-1),
+                normals=normals / xp.linalg.norm(normals, axis=-1, keepdims=True),
+                identity_size=self.identity.shape[-1],
+                scheme=scheme,
+            )
+
+
+def _summed_at(index, values, like):
+    """Values added up where they belong in an array such as ``like``."""
+    if not isinstance(like, np.ndarray):
+        return jnp.zeros_like(like).at[index].add(values)
+    total = np.zeros_like(like)
+    np.add.at(total, index, values)
+    return total
 
 
 @pytree

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jaxopt import OptStep
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxface import energies
 from jaxface.camera import HIGHEST
@@ -103,9 +103,9 @@ class _PoseSolver(StructuredLevenbergMarquardt):
         ending = Ending.OUT_OF_ITERATIONS + (zero > 0)
         return State(jnp.asarray(0), first, value, still, matrix, still, value, ending)
 
-    def _run(self, init_params, *args):
-        start = OptStep(init_params, self.init_state(init_params, *args))
-        return jax.lax.fori_loop(0, self.maxiter + 1, lambda _, at: self.update(*at, *args), start)
+    def _run(self, init_params, known, steps):
+        start = OptStep(init_params, self.init_state(init_params, known))
+        return jax.lax.fori_loop(0, steps + 1, lambda _, at: self.update(*at, known), start)
 
     def solved(self, matrix, right):
         """Newton's step, if his matrix has a factor, which is else not a number."""
@@ -130,11 +130,13 @@ def _solve_small(matrix: Float[Array, "n n"], right: Float[Array, "n"]) -> Float
     return jnp.stack(x)
 
 
-_POSE = {
-    (precision, stage): _PoseSolver(pose_normal_equations, maxiter=steps, damping_parameter=3e-3, implicit_diff=False)
-    for precision, stages in POSE_STEPS.items()
-    for stage, steps in stages.items()
-}
+_POSE = _PoseSolver(pose_normal_equations, damping_parameter=3e-3, implicit_diff=False)
+
+
+@jax.jit
+def _descended(start, known: Moments, steps: Int[Array, ""]):
+    """A pose after so many steps: compiled once for every stage of a fit."""
+    return _POSE.run(start, known, steps).params
 
 
 def moments(points: Float[Array, "3 L"], target: energies.Target) -> Moments:
@@ -146,9 +148,12 @@ def moments(points: Float[Array, "3 L"], target: energies.Target) -> Moments:
 
 def solve_pose(points: Float[Array, "3 L"], target: energies.Target, scale, rotation, stage: str):
     """The pose that minimises Eq. 4 at fixed centred points, from a starting one: ``scale, rotation``."""
-    solver = _POSE[points.dtype.name, stage]
-    run = lambda known: solver.run(jax.lax.stop_gradient((scale, rotation)), known).params
-    return implicit.root(_pose_gradient, run, moments(points, target), moved=solver.moved)
+    steps = POSE_STEPS[points.dtype.name][stage]
+    start = jax.lax.stop_gradient((scale, rotation))
+    # Of the batch that the pose has, so that every stage is one and the same program.
+    known = jax.tree.map(lambda leaf: leaf + 0 * start[0], moments(points, target))
+    run = lambda known: _descended(start, known, steps)
+    return implicit.root(_pose_gradient, run, known, moved=_POSE.moved)
 
 
 def _pose_gradient(pose, known):
