@@ -10,7 +10,9 @@ with D = diag(λ2d + λ3d, λ2d + λ3d, λ3d) and L̄ the λ-weighted mean of th
 Points stand as rows of coordinates here and in the solvers, (3, L) or (2, L): arithmetic then runs along the landmarks.
 """
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxface.camera import HIGHEST
@@ -111,14 +113,14 @@ class ShapeProblem:
 
     ``coefficients`` are the start and ``points`` the centred landmarks there; ``basis`` is how the landmarks move with
     each coefficient (centred too where all landmarks weigh alike), all x, all y, all z in one matrix, ``gram`` its
-    Gram matrices and ``core`` its gist; ``prior`` is λα, one for all, as the coefficients are those of
-    ``jaxface.fitting.coordinates``.
+    Gram matrices (``None`` where landmarks have weights) and ``core`` its gist; ``prior`` is λα, one for all, as the
+    coefficients are those of ``jaxface.fitting.coordinates``.
     """
 
     coefficients: Float[Array, "N"]
     points: Float[Array, "3 L"]
     basis: Float[Array, "3*L N"]
-    gram: Float[Array, "3 3 N N"]
+    gram: Float[Array, "3 3 N N"] | None
     core: Float[Array, "M A"]
     scale: Float[Array, ""]
     rotation: Float[Array, "3 3"]
@@ -138,3 +140,13 @@ def whitened(displacement: Float[Array, "3 L"], target: Target) -> Float[Array, 
     square = target.axes[:, None] if target.weight is None else target.axes[:, None] * target.weight
     positive = square > 0  # the root's slope at 0 is infinite: a weight of 0 takes no part
     return (displacement * jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0)).ravel()
+
+
+def gram(basis: Float[Array | np.ndarray, "3 L N"], weight: Float[Array, "L"] | None):
+    """Gram matrices ``[a, b] = Γ̃_aᵀ Γ̃_b`` (3, 3, N, N) between x, y and z, summed over (weighted) landmarks. Γ̃ is the
+    basis less its mean over them: the shape step eliminates translation."""
+    xp = basis.__array_namespace__()
+    weight = xp.ones(basis.shape[1], basis.dtype) if weight is None else weight
+    with jax.default_matmul_precision("highest"):
+        centred = basis - xp.einsum("l,aln->an", weight / weight.sum(), basis)[:, None]
+        return xp.einsum("aln,blm->abnm", weight[:, None] * centred, centred, optimize=True)

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxface.fitting.coordinates import coordinates, gram
+from jaxface.energies import gram
+from jaxface.fitting.coordinates import coordinates
 
 RNG = np.random.default_rng(0)
 ALPHA, BETA = RNG.normal(size=8), RNG.uniform(0, 1, 6)

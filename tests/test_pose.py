@@ -6,7 +6,7 @@ import pytest
 import trimesh
 
 from jaxface import Landmarks, camera, solvers, visibility
-from jaxface.fitting.pose import affine_pose, coarse_pose, initial_pose, visible_xy
+from jaxface.fitting.pose import affine_pose, coarse_pose, in_2d, initial_pose, visible_xy
 
 YAWS = [-90, -60, -30, 0, 20, 45, 75, 90]
 
@@ -31,7 +31,7 @@ def mean_face(at_landmarks, yaw):
 @pytest.mark.parametrize("yaw", YAWS)
 def test_the_affine_camera_of_exact_points_is_their_pose(at_landmarks, yaw):
     landmarks, rotation = mean_face(at_landmarks, yaw)
-    scale, found = affine_pose(at_landmarks.mean.T, landmarks.xy.T, jnp.ones(68))
+    scale, found = affine_pose(*in_2d(at_landmarks.mean.T, landmarks.xy.T, jnp.ones(68)))
     np.testing.assert_allclose(found, rotation, atol=1e-3)
     np.testing.assert_allclose(scale, 1.0, rtol=1e-3)
 

@@ -10,7 +10,7 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from jaxface import camera, energies, solvers
-from jaxface.fitting.coordinates import PATTERNS, core, gram
+from jaxface.fitting.coordinates import PATTERNS, core
 from jaxface.solvers import structured
 from jaxface.solvers.inverse import inverse
 
@@ -55,7 +55,7 @@ def problem_and_answer(weight, weights, n=N, seed=2):
     rows = np.moveaxis(basis, 1, 0)
     problem = energies.ShapeProblem(
         *map(jnp.asarray, (start, (mean + basis @ start).T, rows.reshape(-1, n))),
-        gram(jnp.asarray(rows), target.weight),
+        energies.gram(jnp.asarray(rows), None) if weight is None else None,
         core(jnp.asarray(rows)),
         *map(jnp.asarray, (SCALE, START)),
         target,
@@ -85,16 +85,17 @@ def test_shape_step_is_ridge_regression(solver, weight, weights):
     np.testing.assert_allclose(found, expected, atol=3e-6)
 
 
+@pytest.mark.parametrize("weight", WEIGHTS, ids=["alike", "weighted"])
 @pytest.mark.parametrize("weights", [(1.0, 0.0), (0.5, 0.5), (0.1, 0.8)])
-def test_conjugate_gradients_in_single_precision_come_near_in_a_round_and_nearer_in_the_next(x64, weights):
-    problem, expected = problem_and_answer(None, weights, n=48)
+def test_conjugate_gradients_in_single_precision_come_near_in_a_round_and_nearer_in_the_next(x64, weight, weights):
+    problem, expected = problem_and_answer(weight, weights, n=48)
     single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), problem)
-    head = structured.prepare_shape(single)
-    assert head.shape == (structured.HEAD,) * 2
+    prepared = structured.prepare_shape(single)
+    assert prepared.head.shape == (structured.HEAD,) * 2
     error = lambda found: np.abs(np.asarray(found) - expected).max() / np.abs(expected).max()
-    one = structured.solve_shape(single, head)
+    one = structured.solve_shape(single, prepared)
     moved = jnp.matmul(single.basis, one - single.coefficients).reshape(3, -1)
-    two = structured.solve_shape(replace(single, coefficients=one, points=single.points + moved), head)
+    two = structured.solve_shape(replace(single, coefficients=one, points=single.points + moved), prepared)
     assert error(one) < 0.1 and error(two) < max(1e-5, 0.1 * error(one))
 
 

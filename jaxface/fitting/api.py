@@ -19,7 +19,7 @@ from jaxface.types import POINTS, FitResult, Landmarks, Scheme
 
 _AT_LANDMARKS: WeakKeyDictionary = WeakKeyDictionary()
 
-CPU_FACES = range(128, 513)
+CPU_FACES = range(64, 129)
 """A CPU fits a batch in equal parts of so many faces where it divides into such: they stay in its cache."""
 
 

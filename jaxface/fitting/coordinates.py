@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxface.energies import gram
 from jaxface.model.morphable import LandmarkModel
 from jaxface.pytree import pytree
 
@@ -77,13 +78,3 @@ def _eigenvectors(matrix: Float[Array | np.ndarray, "n n"]) -> Float[Array | np.
 def _seen(patterns: Float[Array | np.ndarray, "L K"], basis: Float[Array | np.ndarray, "3 L N"]):
     xp = basis.__array_namespace__()
     return xp.einsum("lk,aln->akn", patterns, basis, optimize=True).reshape(-1, basis.shape[-1])
-
-
-def gram(basis: Float[Array | np.ndarray, "3 L N"], weight: Float[Array, "L"] | None):
-    """Gram matrices ``[a, b] = Γ̃_aᵀ Γ̃_b`` (3, 3, N, N) between x, y and z, summed over (weighted) landmarks. Γ̃ is the
-    basis less its mean over them: the shape step eliminates translation."""
-    xp = basis.__array_namespace__()
-    weight = xp.ones(basis.shape[1], basis.dtype) if weight is None else weight
-    with jax.default_matmul_precision("highest"):
-        centred = basis - xp.einsum("l,aln->an", weight / weight.sum(), basis)[:, None]
-        return xp.einsum("aln,blm->abnm", weight[:, None] * centred, centred, optimize=True)

@@ -42,7 +42,7 @@ def to_unit(landmarks: Landmarks, stand_in: Float[Array, "3 L"]) -> tuple[Unit, 
     The 3D points keep their place relative to the 2D ones. Where the status is not ``CONVERGED`` the landmarks are
     ``stand_in`` (unit points in the camera frame), so that nothing that follows meets a number that is not finite.
     """
-    both = jnp.concatenate([landmarks.xy, landmarks.xyz], axis=1).T
+    both = jnp.concatenate([landmarks.xy.T, landmarks.xyz.T])
     weight, largest = landmarks.weight, jnp.max(jnp.abs(both))
     finite = jnp.isfinite(largest)  # a maximum is not a number where one of its numbers is none
     if weight is not None:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from jaxface import camera, energies, solvers
 from jaxface.calibration import corrected, load_calibration
 from jaxface.camera import HIGHEST
-from jaxface.fitting.coordinates import Coordinates, gram
+from jaxface.fitting.coordinates import Coordinates
 from jaxface.fitting.frame import Frame, to_unit
 from jaxface.fitting.options import FitOptions
 from jaxface.fitting.pose import data_weights, initial_pose
@@ -43,7 +43,6 @@ def fit_one(
         weights_at = lambda _: (1 - depth, depth)
         first_scale, rotation, xy = initial_pose(model, xy, xyz, weight, "2d+3d", solver.solve_pose)
 
-    gram_of = axes.gram if weight is None else gram(axes.basis.reshape(3, -1, axes.basis.shape[-1]), weight)
     prior = jnp.asarray(options.identity_prior, xy.dtype) * first_scale**2  # mm² in units, at the mean face's scale
     middle_2d, middle_3d = energies.mean_point(xy, weight), energies.mean_point(xyz, weight)
     every = energies.centred(model.mean.T, weight), xy - middle_2d[:, None], xyz - middle_3d[:, None]
@@ -55,7 +54,7 @@ def fit_one(
     def problem_at(coordinates, points, scale, rotation):
         weights = weights_at(camera.euler_deg(rotation)[1])
         target = energies.merge(centred_xy, centred_xyz, weight, *weights)
-        known = basis, gram_of, axes.core
+        known = basis, axes.gram if weight is None else None, axes.core
         return energies.ShapeProblem(coordinates, points, *known, scale, rotation, target, prior), weights
 
     def points_of(coordinates):

@@ -11,17 +11,17 @@ from jaxface.model.morphable import LandmarkModel
 from jaxface.weighting import adaptive_weights
 
 
-def affine_pose(points: Float[Array, "3 L"], xy: Float[Array, "2 L"], weight: Float[Array, "L"]):
-    """A first pose in closed form: the least-squares affine camera, its two rows made orthonormal.
+def affine_pose(points: Float[Array, "3 L"], target: energies.Target):
+    """A first pose in closed form, of centred points: the least-squares affine camera of the targets' x and y, its two
+    rows made orthonormal.
 
     Returns ``scale, rotation``. The rows A (2, 3) become (A Aᵀ)^-½ A and the scale the mean of A's singular values.
     """
-    points = energies.centred(points, weight)  # and with them the products of both
-    heavy = points * weight
-    moments = jnp.matmul(points, heavy.T, precision=HIGHEST)
+    heavy = points * target.weight  # as the solver's own moments, which are computed once
+    moments, cross = (jnp.matmul(side, heavy.T, precision=HIGHEST) for side in (points, target.points))
     cofactors = jnp.cross(jnp.roll(moments, -1, axis=0), jnp.roll(moments, -2, axis=0))
     inverse = cofactors / jnp.vdot(moments[0], cofactors[0], precision=HIGHEST)
-    rows = jnp.matmul(jnp.matmul(xy, heavy.T, precision=HIGHEST), inverse, precision=HIGHEST)
+    rows = jnp.matmul(cross[:2], inverse, precision=HIGHEST)
     square = jnp.matmul(rows, rows.T, precision=HIGHEST)
     product = jnp.sqrt(square[0, 0] * square[1, 1] - square[0, 1] ** 2)  # of the two singular values
     total = jnp.sqrt(square[0, 0] + square[1, 1] + 2 * product)  # their sum
@@ -57,7 +57,7 @@ def initial_pose(model: LandmarkModel, xy: Float[Array, "2 L"], xyz: Float[Array
         replaced = visibility.hidden(model.normals, rotation) & sides.any(axis=0)
         xy, stage = visible_xy(xy, xyz, heed, replaced), "refined"
     else:
-        (scale, rotation), stage = affine_pose(points, xy, heed), "coarse"
+        (scale, rotation), stage = affine_pose(*in_2d(points, xy, heed)), "coarse"
     weights = data_weights(variant, camera.euler_deg(rotation)[1])
     target = energies.merge(energies.centred(xy, weight), energies.centred(xyz, weight), weight, *weights)
     return *solve_pose(energies.centred(points, weight), target, scale, rotation, stage), xy
@@ -71,19 +71,22 @@ def coarse_pose(
     The silhouette of the side turned away is what a 2D detector gets wrong, and it pulls the yaw towards 0.
     ``sides``: which landmarks are on either side's silhouette.
     """
-    flat = jnp.array([1.0, 1.0, 0.0], xy.dtype)
-    image = jnp.concatenate([xy, jnp.zeros_like(xy[:1])])
 
     def from_side(other):
-        # The centred points' products with the landmarks are those with the centred landmarks.
-        seen = jnp.where(other, 0.0, weight)
-        target = energies.Target(image, flat, seen)
-        return solve_pose(energies.centred(points, seen), target, *affine_pose(points, xy, seen), "coarse")
+        problem = in_2d(points, xy, jnp.where(other, 0.0, weight))
+        return solve_pose(*problem, *affine_pose(*problem), "coarse")
 
     scale, rotation = jax.lax.map(from_side, sides)  # one after the other: with the arrays, and the code, of one face
     turn = jnp.abs(rotation[:, 2, 0])  # the sine of the yaw
     pick = lambda pair: jnp.where(turn[0] > turn[1], pair[0], pair[1])
     return pick(scale), pick(rotation)
+
+
+def in_2d(points: Float[Array, "3 L"], xy: Float[Array, "2 L"], weight) -> tuple[Float[Array, "3 L"], energies.Target]:
+    """The centred points and what pulls them in the image alone."""
+    # The centred points' products with the landmarks are those with the centred landmarks.
+    image, flat = jnp.concatenate([xy, jnp.zeros_like(xy[:1])]), jnp.array([1.0, 1.0, 0.0], xy.dtype)
+    return energies.centred(points, weight), energies.Target(image, flat, weight)
 
 
 def visible_xy(xy: Float[Array, "2 L"], xyz: Float[Array, "3 L"], weight, replaced: Bool[Array, "L"]):

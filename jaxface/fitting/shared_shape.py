@@ -20,8 +20,8 @@ from jaxtyping import Array, Float
 
 from jaxface import energies
 from jaxface.camera import HIGHEST
+from jaxface.energies import gram
 from jaxface.fitting.chain import solve_chain
-from jaxface.fitting.coordinates import gram
 from jaxface.fitting.options import FitOptions
 from jaxface.model.morphable import LandmarkModel
 

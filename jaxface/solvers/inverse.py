@@ -13,10 +13,8 @@ from jaxtyping import Array, Float
 
 from jaxface.camera import HIGHEST
 
-_BLOCK = 16
+_BLOCK = 24
 """Largest matrix that is not halved."""
-_LANES = 128
-"""Matrices that a CPU inverts together: they stay in its cache through all the pivots."""
 
 
 def inverse(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
@@ -47,16 +45,7 @@ def _swept(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
 
 @_swept.def_vmap
 def _many(_, batched, matrices: Float[Array, "B n n"]):
-    batch_last = lambda some: jnp.moveaxis(_sweep(jnp.moveaxis(some, 0, -1)), -1, 0)
-
-    def in_cache(matrices):
-        count, n = matrices.shape[:2]
-        lanes = min(_LANES, count)
-        fill = jnp.broadcast_to(jnp.eye(n, dtype=matrices.dtype), (-count % lanes, n, n))
-        padded = jnp.concatenate([matrices, fill]).reshape(-1, lanes, n, n)
-        return jax.lax.map(batch_last, padded).reshape(-1, n, n)[:count]
-
-    return jax.lax.platform_dependent(matrices, cpu=in_cache, default=batch_last), True
+    return jnp.moveaxis(_sweep(jnp.moveaxis(matrices, 0, -1)), -1, 0), True
 
 
 def _sweep(matrix: Float[Array, "n n lanes"]) -> Float[Array, "n n lanes"]:

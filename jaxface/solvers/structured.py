@@ -7,8 +7,8 @@ step is Newton's where these curve up in all directions, and Gauss and Newton's 
 Shape: Eq. 4 is quadratic, with H = s²(λ2d + λ3d) (S - ρ Γ_rᵀΓ_r) + Λ, where S = Σ_a G_aa is diagonal in the
 coordinates of ``jaxface.fitting.coordinates``, ρ = λ2d / (λ2d + λ3d), and Γ_r is the landmarks' motion along the
 viewing direction r. Few steps of conjugate gradients from the last round's answer solve it to single precision's needs,
-with an exact inverse for the coordinates that move the landmarks most and a diagonal for the others. Where landmarks
-have weights, or more digits are asked for, H is put together from the Gram matrices and inverted.
+with an exact inverse for the coordinates that move the landmarks most and a diagonal for the others; where landmarks
+have weights, with the products of all of Γ. For more digits H is put together from the Gram matrices and inverted.
 """
 
 from functools import partial
@@ -32,6 +32,8 @@ POSE_STEPS = {
 """Steps of Levenberg-Marquardt, the same for every lane of a batch: what each precision can use at each stage."""
 SHAPE_STEPS = 5
 """Steps of conjugate gradients a round."""
+WEIGHTED_STEPS = 8
+"""The same where landmarks have weights of their own."""
 HEAD = 24
 """How many coordinates the preconditioner inverts exactly."""
 
@@ -172,14 +174,41 @@ def _pulled_back(displacement, coefficients, problem):
     return jnp.matmul(heavy.ravel(), problem.basis, precision=HIGHEST) + axes[0] * problem.prior * coefficients
 
 
+class Prepared(NamedTuple):
+    """What all rounds of a fit share in single precision: the inverse of the leading block of H / s²(λ2d + λ3d) in the
+    first pose, which the later ones are near, and the diagonals of the Gram matrices."""
+
+    head: Float[Array, "n n"]
+    squares: Float[Array, "3 3 N"]
+
+
 def prepare_shape(problem: energies.ShapeProblem):
-    """The inverse of the leading block of H / s²(λ2d + λ3d), good for all rounds of a fit, as their poses are near; or
-    nothing, where all of H is to be inverted."""
-    if problem.target.weight is not None or problem.points.dtype != jnp.float32:
-        return None
+    """`Prepared`, or where more digits are asked for the Gram matrices of all coordinates."""
     problem = jax.lax.stop_gradient(problem)
-    size = min(HEAD, problem.coefficients.size)
-    return inverse(_matrix(problem, problem.gram[:, :, :size, :size]))
+    if problem.points.dtype != jnp.float32:
+        return _gram(problem, problem.coefficients.size)
+    head = inverse(_matrix(problem, _gram(problem, min(HEAD, problem.coefficients.size))))
+    return Prepared(head, _squares(problem))
+
+
+def _gram(problem, size: int) -> Float[Array, "3 3 n n"]:
+    """The Gram matrices of the first coordinates."""
+    if problem.gram is not None:
+        return problem.gram[:, :, :size, :size]
+    return energies.gram(_rows(problem)[:, :, :size], problem.target.weight)
+
+
+def _squares(problem) -> Float[Array, "3 3 N"]:
+    if problem.gram is not None:
+        return jnp.einsum("abnn->abn", problem.gram)
+    rows, weight = _rows(problem), problem.target.weight
+    products = rows[:, None] * rows  # of the model alone: a batch of faces takes a matrix product with its weights
+    sums, about = (jnp.einsum("l,...ln->...n", weight, of, precision=HIGHEST) for of in (rows, products))
+    return about - sums[:, None] * sums / weight.sum()
+
+
+def _rows(problem) -> Float[Array, "3 L N"]:
+    return problem.basis.reshape(3, -1, problem.basis.shape[-1])
 
 
 def _matrix(problem, gram: Float[Array, "3 3 n n"]) -> Float[Array, "n n"]:
@@ -196,9 +225,9 @@ def _metric(problem):
     return metric, problem.prior / problem.scale**2
 
 
-def solve_shape(problem: energies.ShapeProblem, head) -> Float[Array, "N"]:
-    """The coefficients that minimise Eq. 4 at a fixed pose; ``head`` is what ``prepare_shape`` gave."""
-    solve = _by_inverse if head is None else partial(_by_gradients, head=head)
+def solve_shape(problem: energies.ShapeProblem, prepared) -> Float[Array, "N"]:
+    """The coefficients that minimise Eq. 4 at a fixed pose; ``prepared`` is what ``prepare_shape`` gave."""
+    solve = partial(_by_gradients if isinstance(prepared, Prepared) else _by_inverse, prepared)
     return implicit.root(shape_gradient, solve, problem)
 
 
@@ -209,29 +238,21 @@ def _downhill(problem):
     return -slope / (problem.scale**2 * problem.target.axes[0])
 
 
-def _by_inverse(problem):
-    whole = inverse(_matrix(problem, problem.gram))
+def _by_inverse(gram, problem):
+    whole = inverse(_matrix(problem, gram))
     return problem.coefficients + jnp.matmul(whole, _downhill(problem), precision=HIGHEST)
 
 
-def _by_gradients(problem, head):
-    """Preconditioned conjugate gradients in the coordinates and patterns of landmarks that hold nearly all motion, and
-    a step down the diagonal in the other coordinates. What this leaves out is in the gradient of the next round."""
-    core, axes, view = problem.core, problem.target.axes, problem.rotation[2]
-    size, active = len(head), core.shape[1]
+def _by_gradients(prepared, problem):
+    """Preconditioned conjugate gradients, and a step down the diagonal in the coordinates that they leave out. What
+    this leaves out is in the gradient of the next round."""
+    apply, steps, active = _product(problem, prepared.squares)
+    size = len(prepared.head)
     metric, share = _metric(problem)
-    flat = 1 - axes[2] / axes[0]  # ρ
-    squares = jnp.einsum("abnn->abn", problem.gram)
-    still = jnp.einsum("aan->n", squares)[:active] + share
-    diagonal = jnp.einsum("ab,abn->n", metric, squares, precision=HIGHEST) + share
-
-    def apply(x):
-        moved = jnp.matmul(core, x, precision=HIGHEST).reshape(3, -1)
-        along = view[:, None] * jnp.sum(view[:, None] * moved, axis=0)
-        return still * x - flat * jnp.matmul(along.ravel(), core, precision=HIGHEST)
+    diagonal = jnp.einsum("ab,abn->n", metric, prepared.squares, precision=HIGHEST) + share
 
     def precondition(r):
-        first = jnp.matmul(head, r[:size], precision=HIGHEST)
+        first = jnp.matmul(prepared.head, r[:size], precision=HIGHEST)
         return jnp.concatenate([first, r[size:] / diagonal[size:active]])
 
     def step(_, carry):
@@ -246,8 +267,36 @@ def _by_gradients(problem, head):
     down = _downhill(problem)
     r = down[:active]
     z = precondition(r)
-    x = jax.lax.fori_loop(0, SHAPE_STEPS, step, (0 * r, r, z, jnp.dot(r, z)))[0]
+    x = jax.lax.fori_loop(0, steps, step, (0 * r, r, z, jnp.dot(r, z)))[0]
     return problem.coefficients + jnp.concatenate([x, down[active:] / diagonal[active:]])
+
+
+def _product(problem, squares):
+    """The product of H / s²(λ2d + λ3d) with the coordinates to take steps in, how many steps and how many of these.
+
+    Where all landmarks weigh alike it is in the coordinates and the patterns of landmarks that hold nearly all motion;
+    where each has its own weight, in all.
+    """
+    metric, share = _metric(problem)
+    weight, core = problem.target.weight, problem.core
+
+    def of_weighted(x):
+        moved = jnp.matmul(problem.basis, x, precision=HIGHEST).reshape(3, -1)
+        pull = weight * energies.turned(metric, energies.centred(moved, weight))
+        return jnp.matmul(pull.ravel(), problem.basis, precision=HIGHEST) + share * x
+
+    if weight is not None:
+        return of_weighted, WEIGHTED_STEPS, problem.coefficients.size
+    active, view = core.shape[1], problem.rotation[2]
+    flat = 1 - problem.target.axes[2] / problem.target.axes[0]  # ρ
+    still = jnp.einsum("aan->n", squares)[:active] + share
+
+    def of_core(x):
+        moved = jnp.matmul(core, x, precision=HIGHEST).reshape(3, -1)
+        along = view[:, None] * jnp.sum(view[:, None] * moved, axis=0)
+        return still * x - flat * jnp.matmul(along.ravel(), core, precision=HIGHEST)
+
+    return of_core, SHAPE_STEPS, active
 
 
 def _ratio(part, whole):
