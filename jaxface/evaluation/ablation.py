@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxface.evaluation.alignment import points_to_truth, refine, rigid
-from jaxface.evaluation.cropping import within
+from jaxface.evaluation.cropping import seen, within
 from jaxface.evaluation.distances import ExactSurface, rmse
 from jaxface.evaluation.faces import NOSE_TIP, SEVEN
 from jaxface.evaluation.noise import mean_face
@@ -52,7 +52,9 @@ class ShapeError:
 
     def __init__(self, model: MorphableModel, people: Subjects, rows: np.ndarray):
         shape = shape_of(model)
-        self._skin, self._anchors = np.nonzero(shape.part == shape.skin)[0], shape.anchors
+        self._anchors = shape.anchors
+        visible = seen(shape.vertices, shape.triangles, shape.places[list(SEVEN)])
+        self._skin = np.nonzero((shape.part == shape.skin) & visible)[0]
         self.skin_triangles = shape.triangles[shape.part[shape.triangles[:, 0]] == shape.skin]
         self.faces = [people.face(int(row)) for row in rows]
         self._surfaces = [ExactSurface(face.vertices, face.triangles) for face in self.faces]

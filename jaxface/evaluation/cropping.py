@@ -5,6 +5,11 @@ from jaxtyping import Bool, Float, Int
 
 from jaxface.model.surfaces import parts
 
+_VIEWS = [(yaw, pitch) for yaw in (-60.0, 0.0, 60.0) for pitch in (-40.0, 40.0)] + [(0.0, 0.0)]
+"""Yaw and pitch in degrees of the directions from which a scanner is thought to look."""
+_FAR = 10.0
+"""From how many times the distance of the outer eye corners."""
+
 
 def within(points: Float[np.ndarray, "n 3"], centre: Float[np.ndarray, "3"], radius: float) -> Bool[np.ndarray, "n"]:
     """Which points (n, 3) lie no farther than ``radius`` from a centre (3,).
@@ -41,6 +46,26 @@ def skin(
     sewn = np.unique(vertices, axis=0, return_inverse=True)[1].reshape(-1)
     part = parts(len(vertices), sewn[triangles])[sewn]
     return part == part[np.linalg.norm(vertices - nose, axis=1).argmin()]
+
+
+def seen(
+    vertices: Float[np.ndarray, "V 3"], triangles: Int[np.ndarray, "F 3"], seven: Float[np.ndarray, "7 3"]
+) -> Bool[np.ndarray, "V"]:
+    """Which vertices (V,) a scanner sees from somewhere in front of the face, whose landmarks are ``seven``
+    (``faces.SEVEN``): not the insides of mouth, nose and eye sockets."""
+    from igl.embree import bone_visible
+
+    across, up = seven[3] - seven[0], seven[:4].mean(axis=0) - seven[5:].mean(axis=0)
+    x = across / np.linalg.norm(across)
+    z = np.cross(x, up) / np.linalg.norm(np.cross(x, up))
+    axes, far = np.stack([x, np.cross(z, x), z]), _FAR * np.linalg.norm(across)
+    vertices, triangles = np.ascontiguousarray(vertices, np.float64), np.ascontiguousarray(triangles, np.int64)
+    found = np.zeros(len(vertices), bool)
+    for yaw, pitch in np.radians(_VIEWS):
+        toward = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)]) @ axes
+        eye = seven[4] + far * toward
+        found |= bone_visible(vertices, triangles, eye, eye + toward)  # a bone of next to no length: a point
+    return found
 
 
 def submesh(triangles: Int[np.ndarray, "F 3"], kept: Bool[np.ndarray, "V"]) -> Int[np.ndarray, "f 3"]:

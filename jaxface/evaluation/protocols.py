@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxface.evaluation.alignment import points_to_truth, refine, rigid, scan_to_mesh
-from jaxface.evaluation.cropping import now_region, skin, submesh, within
+from jaxface.evaluation.cropping import now_region, seen, skin, submesh, within
 from jaxface.evaluation.distances import ExactSurface, point_to_plane, rmse
 from jaxface.evaluation.drawing import partners
 from jaxface.evaluation.faces import Face
@@ -53,7 +53,7 @@ def micc85(predicted: Face, truth: Face) -> Measured:
         raise ValueError(f"{predicted.name}: has NoW's 7 landmarks; micc85 crops around the nose tip and takes the 68")
     _require_millimetres(predicted, truth)
     kept = within(predicted.vertices, predicted.nose_tip, _CROP_MM)
-    kept &= skin(predicted.vertices, predicted.triangles, predicted.nose_tip)
+    kept &= skin(predicted.vertices, predicted.triangles, predicted.nose_tip) & _visible(predicted)
     surface = ExactSurface(truth.vertices, truth.triangles)
     points = predicted.vertices[kept]
     placed = refine(start, points_to_truth(points, surface), scaled=False)
@@ -109,7 +109,7 @@ def nonrigid(predicted: Face, truth: Face) -> Measured:
     start = similarity(held, places)
     moved, bottom = start(predicted.vertices), truth.seven[4]
     face = skin(predicted.vertices, predicted.triangles, predicted.seven[4])
-    kept = within(moved, bottom, _CROP_MM) & face
+    kept = within(moved, bottom, _CROP_MM) & face & _visible(predicted)
     around = within(moved, bottom, _CROP_MM + _SURROUNDING_MM) & face
     goal = within(truth.vertices, bottom, _CROP_MM + 2 * _SURROUNDING_MM)
     mesh = moved[around], submesh(predicted.triangles, around)
@@ -118,6 +118,10 @@ def nonrigid(predicted: Face, truth: Face) -> Measured:
     placed = similarity(predicted.vertices[kept], partner)
     distances = np.linalg.norm(placed(predicted.vertices[kept]) - partner, axis=1)
     return _on_prediction(distances, kept, predicted, placed, truth)
+
+
+def _visible(face: Face) -> Bool[np.ndarray, "V"]:
+    return seen(face.vertices, face.triangles, face.seven)
 
 
 @dataclass(frozen=True)
