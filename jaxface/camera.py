@@ -7,7 +7,9 @@ A frontal face has R = R0 = diag(1, -1, -1). Angles are degrees, in the order pi
 
 with the usual right-handed Rx, Ry, Rz of the camera frame, so that pitch > 0 is nose up, yaw > 0 nose to the image's
 right and roll > 0 clockwise in the image. Yaw lies in [-90, 90]. At exactly +-90 pitch and roll turn about one axis:
-the whole turn is reported as pitch and roll as 0.
+the whole turn is reported as pitch and roll as 0. Near it they are large and cancel, so words go by ``looking_deg``:
+
+    R = Ry(-azimuth) Rx(-elevation) Rz(bank) R0
 """
 
 import jax
@@ -56,3 +58,13 @@ def euler_deg(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "*b 3"]:
     pitch = jnp.arctan2(pick(-turn[..., 2, 1], turn[..., 1, 2]), pick(turn[..., 2, 2], turn[..., 1, 1]))
     roll = jnp.arctan2(pick(turn[..., 1, 0], 0.0), pick(turn[..., 0, 0], 1.0))
     return jnp.rad2deg(jnp.stack([pitch, yaw, roll], axis=-1))
+
+
+def looking_deg(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "*b 3"]:
+    """Azimuth and elevation of where the nose points, and bank about it, in degrees: yaw, pitch and roll of a head that
+    has one of them alone, and steady in profile. Azimuth lies in [-180, 180], elevation in [-90, 90]."""
+    turn = rotation * jnp.asarray(np.diag(FRONTAL), rotation.dtype)
+    azimuth = jnp.arctan2(-turn[..., 0, 2], turn[..., 2, 2])
+    elevation = jnp.arcsin(jnp.clip(turn[..., 1, 2], -1.0, 1.0))
+    bank = jnp.arctan2(turn[..., 1, 0], turn[..., 1, 1])
+    return jnp.rad2deg(jnp.stack([azimuth, elevation, bank], axis=-1))

@@ -67,12 +67,13 @@ class Pose:
 
     @property
     def sentence(self) -> str:
-        """Where one face looks, for people: "turned 12° to the image's right, nose 5° up"; in whole degrees."""
-        pitch, yaw, roll = (round(float(angle)) for angle in self.euler_deg)
+        """Where one face looks, for people: "turned 12° to the image's right, nose 5° up"; in whole degrees, those of
+        ``jaxface.camera.looking_deg``, whose three turns do not cancel in profile."""
+        azimuth, elevation, bank = (round(float(angle)) for angle in camera.looking_deg(self.rotation))
         told = [
-            (yaw, f"turned {abs(yaw)}° to the image's {'right' if yaw > 0 else 'left'}"),
-            (pitch, f"nose {abs(pitch)}° {'up' if pitch > 0 else 'down'}"),
-            (roll, f"tilted {abs(roll)}° {'clockwise' if roll > 0 else 'counter-clockwise'}"),
+            (azimuth, f"turned {abs(azimuth)}° to the image's {'right' if azimuth > 0 else 'left'}"),
+            (elevation, f"nose {abs(elevation)}° {'up' if elevation > 0 else 'down'}"),
+            (bank, f"tilted {abs(bank)}° {'clockwise' if bank > 0 else 'counter-clockwise'}"),
         ]
         return ", ".join(words for angle, words in told if angle) or "looking straight into the camera"
 

@@ -56,6 +56,17 @@ def test_profile_is_not_singular(yaw, pitch):
     assert np.isfinite(jax.jacobian(camera.euler_deg)(rotation)).all()
 
 
+@given(angles=ANGLES)
+@settings(max_examples=50, deadline=None)
+def test_where_a_face_looks_is_scipys_product_of_its_three_turns_and_where_its_nose_points(angles):
+    rotation = by_scipy(*angles).astype(np.float32)
+    azimuth, elevation, bank = np.asarray(camera.looking_deg(jnp.asarray(rotation)), float)
+    turns = Rotation.from_euler("YXZ", [-azimuth, -elevation, bank], degrees=True).as_matrix()
+    steep = abs(elevation) > 89.9
+    np.testing.assert_allclose(turns @ np.diag([1, -1, -1]), rotation, atol=2e-3 if steep else 5e-5)
+    assert np.degrees(np.arcsin(np.clip(-rotation[1, 2], -1, 1))) == pytest.approx(elevation, abs=0.1)
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (3, 1, 2)])
 def test_batches(shape):
     angles = np.random.default_rng(0).uniform(-80, 80, (*shape, 3))
@@ -80,8 +91,11 @@ def test_projection_is_eq_3():
         ((0.0, 0.0, 0.0), "looking straight into the camera"),
         ((0.3, -0.4, 0.2), "looking straight into the camera"),
         ((0.0, 30.0, 0.0), "turned 30° to the image's right"),
-        ((-12.0, -40.0, 7.0), "turned 40° to the image's left, nose 12° down, tilted 7° clockwise"),
-        ((5.0, 0.0, -9.0), "nose 5° up, tilted 9° counter-clockwise"),
+        ((-12.0, -40.0, 0.0), "turned 40° to the image's left, nose 12° down"),
+        ((5.0, 0.0, 0.0), "nose 5° up"),
+        ((0.0, 0.0, -9.0), "tilted 9° counter-clockwise"),
+        ((34.0, 86.0, 27.0), "turned 87° to the image's right, nose 7° up, tilted 2° clockwise"),
+        ((0.0, 30.0, 90.0), "nose 30° down, tilted 90° clockwise"),
     ],
 )
 def test_a_pose_in_words(euler_deg, words):

@@ -18,14 +18,18 @@ FONT = [themes.Font(name) for name in ("system-ui", "Segoe UI", "Roboto", "Helve
 MONO = [themes.Font(name) for name in ("ui-monospace", "Consolas", "monospace")]
 THEME = themes.Soft(primary_hue="sky", secondary_hue="sky", neutral_hue="slate", font=FONT, font_mono=MONO)
 CSS = """
-.gradio-container {max-width: 1240px !important; margin: 0 auto !important}
+.gradio-container {width: 100%; max-width: 1240px !important; margin: 0 auto !important}
 #title h1 {margin: 0 0 .1em; font-size: 1.7rem; letter-spacing: -.01em}
 #title p {margin: 0; opacity: .75}
 #figures, #table {contain: inline-size; overflow-x: auto}
 #figures table, #table table {width: 100%; font-size: .9em}
 #figures th, #figures td, #table th, #table td {padding: .3em .5em; white-space: nowrap}
 #gallery .grid-container button {aspect-ratio: 2}
-@media (max-width: 640px) {#gallery .grid-container {grid-template-columns: 1fr !important}}
+#glb, #obj, #json {padding-inline: 0; white-space: nowrap}
+@media (max-width: 640px) {
+#gallery .grid-container {grid-template-columns: 1fr !important}
+#unsure {height: auto !important; padding-top: 2.5rem !important}
+}
 """
 CHOSEN = ("mouthSmileLeft", "mouthSmileRight")
 """The shapes that are chosen at first."""
@@ -59,6 +63,7 @@ def build(model: MorphableModel, finder: Finder, measured: bool, folder: Path, e
                     label="Photograph",
                     type="filepath",
                     sources=["upload", "webcam", "clipboard"],
+                    webcam_options=gr.WebcamOptions(mirror=False),  # or the face would be its mirror image
                     height=300,
                     elem_id="photo",
                 )
@@ -82,7 +87,7 @@ def build(model: MorphableModel, finder: Finder, measured: bool, folder: Path, e
                     solver = gr.Dropdown(list(NAMES), value=default.solver, label="Solver")
                     iterations = gr.Slider(1, 20, value=default.iterations, step=1, label="Rounds of shape and pose")
         with gr.Tabs() as tabs:
-            with gr.Tab("Turn and change", id=0), gr.Row():
+            with gr.Tab("Change", id=0), gr.Row():
                 with gr.Column(min_width=330):
                     drawn = gr.Image(label="Changed face", elem_id="drawn", **picture)
                 with gr.Column(min_width=330):
