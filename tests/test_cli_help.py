@@ -1,13 +1,24 @@
-"""What the commands say of themselves."""
+"""What the commands say of themselves, and how little that takes."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
 
 import jax
 import pytest
 import typer
 
+from jaxface import __file__ as source
+from jaxface import solvers
+from jaxface.cli import choices
 from jaxface.cli.main import app
+from jaxface.detection import landmark_files, registry
+from jaxface.fitting import options, sequence
+from jaxface.pipelines import faces, image, landmarks, video
 
 
 def test_help_and_version(jaxface):
@@ -47,3 +58,35 @@ def test_the_list_of_commands_says_what_each_is_for(jaxface, monkeypatch):
         listed = jaxface(*group, "--help").stdout.split("Commands:\n")[1]
         lines = listed.splitlines()
         assert lines and all(line.endswith(".") and not line.endswith("...") for line in lines)
+
+
+def test_options_take_what_the_rooms_have():
+    assert choices.VARIANTS == get_args(options.Variant)
+    assert choices.SOLVERS == tuple(solvers.NAMES)
+    assert choices.DETECTORS == tuple(registry.NAMES)
+    assert choices.Which == faces.Which
+    assert (choices.FACE_FILES, choices.USUAL_FACE_FILES) == (tuple(image.FILES), image.USUAL)
+    assert choices.VIDEO_FILES == tuple(video.FILES)
+    assert choices.DETECTION_FILES == tuple(landmarks.FILES)
+    assert choices.LANDMARK_SUFFIXES == landmark_files.SUFFIXES
+    assert choices.SMOOTHNESS == sequence.SMOOTHNESS
+
+
+PACKAGE = Path(source).parents[1]
+LOADED = """
+import atexit, sys
+atexit.register(lambda: print("loaded", "jax" in sys.modules, "numpy" in sys.modules))
+from jaxface.cli.main import app
+app(prog_name="jaxface")
+"""
+
+
+@pytest.mark.parametrize(
+    "typed, offered",
+    [("jaxface fi", "fit"), ("jaxface fit --vari", "--variant"), ("jaxface fit --variant cal", "calibrated")],
+)
+def test_completion_loads_no_jax(typed, offered):
+    asked = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" ")), "_JAXFACE_COMPLETE": "complete_bash"}
+    environment = os.environ | asked | {"PYTHONPATH": str(PACKAGE)}
+    run = subprocess.run([sys.executable, "-P", "-c", LOADED], env=environment, capture_output=True, text=True)
+    assert run.stdout.split() == [offered, "loaded", "False", "False"], run.stderr

@@ -93,6 +93,12 @@ def test_a_missing_package_is_named(monkeypatch, pixels, name, missing, says):
         detect(pixels, detector=name)
 
 
+def test_what_opencv_lacks_is_named(monkeypatch, pixels):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(ValueError, match=r"needs OpenCV, .*cv2.* apt-get install libgl1 libglib2.0-0"):
+        detect(pixels)
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "mediapipe"])
 def test_detectors_of_68_points_give_no_others(pixels, name):
     with pytest.raises(ValueError, match="scheme='mediapipe478': the detector .* gives ibug68"):

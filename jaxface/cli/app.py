@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from jaxface.cli.options import DetectorName, Model
-from jaxface.cli.session import keep_compilations, open_finder
 from jaxface.cli.terminal import console, face_model
 
 HINT = "--host and --port"
@@ -38,6 +37,7 @@ def app(
         typer.echo('Error: the page needs Gradio; install it with: pip install "jaxface[app]"', err=True)
         raise typer.Exit(2)
     from jaxface.app.server import free_port, served
+    from jaxface.cli.session import keep_compilations, open_finder
 
     try:
         port = free_port(host, port)

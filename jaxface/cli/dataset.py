@@ -8,7 +8,6 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from jaxface.cli import session
 from jaxface.cli.options import (
     DetectorName,
     MinScore,
@@ -61,12 +60,13 @@ def dataset(
       jaxface dataset "photos/**/*.jpg" --processes 8
       jaxface dataset list.txt --faces largest --min-score 0.5
     """
+    from jaxface.cli.session import keep_compilations
     from jaxface.pipelines.dataset import started
     from jaxface.pipelines.stages import Settings, Tally
 
     settings = Settings(model, detector, faces, min_score, score, part_images, fit_options(variant=variant))
     require_calibration(variant, detector, model)
-    session.keep_compilations()
+    keep_compilations()
     require_writable(output, "--output")
     face_model(model, "--model")
     begun, done, errors = perf_counter(), Tally(), console(stderr=True)

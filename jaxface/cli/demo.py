@@ -5,9 +5,8 @@ from pathlib import Path
 
 import typer
 
+from jaxface.cli.choices import USUAL_FACE_FILES
 from jaxface.cli.options import Output, Report, fit_options
-from jaxface.cli.session import run
-from jaxface.pipelines.image import USUAL
 
 
 def demo(
@@ -23,6 +22,8 @@ def demo(
       jaxface demo
       jaxface demo --report --output demo
     """
-    formats = USUAL + (("report",) if report else ())
+    from jaxface.cli.session import run
+
+    formats = USUAL_FACE_FILES + (("report",) if report else ())
     with as_file(files("jaxface.assets").joinpath("astronaut.png")) as photograph:
         raise typer.Exit(run([photograph], output, fit_options(), formats))

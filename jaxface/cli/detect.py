@@ -7,17 +7,15 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from jaxface.cli.choices import DETECTION_FILES
 from jaxface.cli.options import DetectorName, MinScore, Output, WhichFaces, formats_of, some_of
-from jaxface.cli.session import names, open_finder, progress
 from jaxface.cli.terminal import console, printable, require_writable
-from jaxface.detection.faces import box
-from jaxface.pipelines.landmarks import FILES, DetectionReport, detect_image
 
 
 def detect(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGES", help="Photographs.", show_default=False)],
     output: Output = Path("jaxface-landmarks"),
-    formats: Annotated[str, formats_of(FILES)] = "picture,json",
+    formats: Annotated[str, formats_of(DETECTION_FILES)] = "picture,json",
     detector: DetectorName = "mediapipe",
     faces: WhichFaces = "all",
     min_score: MinScore = 0.0,
@@ -33,7 +31,10 @@ def detect(
       jaxface detect *.jpg --output landmarks --formats json
       jaxface detect *.jpg --output landmarks --detector dlib+mediapipe
     """
-    chosen = some_of(FILES, formats)
+    from jaxface.cli.session import names, open_finder, progress
+    from jaxface.pipelines.landmarks import detect_image
+
+    chosen = some_of(DETECTION_FILES, formats)
     require_writable(output, "--output")
     reports = []
     results, errors = console(), console(stderr=True)
@@ -50,7 +51,9 @@ def detect(
     raise typer.Exit(0 if all(report.error is None for report in reports) else 1)
 
 
-def _table(reports: list[DetectionReport]) -> Table:
+def _table(reports) -> Table:
+    from jaxface.detection.faces import box
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("file\n", overflow="fold", min_width=8)
     for heading in ("face\n", "score\n", "left\npx", "top\npx", "right\npx", "bottom\npx", "detect\nms"):

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from jaxface.cli.choices import FACE_FILES, LANDMARK_SUFFIXES, SOLVERS, USUAL_FACE_FILES
 from jaxface.cli.options import (
     DetectorName,
     MinScore,
@@ -19,20 +20,16 @@ from jaxface.cli.options import (
     require_joint,
     some_of,
 )
-from jaxface.cli.session import run
-from jaxface.detection.landmark_files import SUFFIXES
-from jaxface.pipelines.image import FILES, USUAL
-from jaxface.solvers import NAMES
 
 
 def fit(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGES", help="Photographs.", show_default=False)],
     output: Output = Path("jaxface-output"),
-    formats: Annotated[str, formats_of(FILES)] = ",".join(USUAL),
+    formats: Annotated[str, formats_of(FACE_FILES)] = ",".join(USUAL_FACE_FILES),
     report: Report = False,
     variant: VariantName = "2d+3d+p+w",
     solver: Annotated[
-        str, typer.Option(help=f"Solver: {', '.join(NAMES)}.", autocompletion=lambda: list(NAMES))
+        str, typer.Option(help=f"Solver: {', '.join(SOLVERS)}.", autocompletion=lambda: list(SOLVERS))
     ] = "structured",
     iterations: Annotated[int, typer.Option(help="Rounds of shape and pose.")] = 4,
     model: Model = None,
@@ -40,7 +37,7 @@ def fit(
     landmarks: Annotated[
         Path | None,
         typer.Option(
-            help=f"Take the faces from this file ({', '.join(SUFFIXES)}), or from a folder with one for each "
+            help=f"Take the faces from this file ({', '.join(LANDMARK_SUFFIXES)}), or from a folder with one for each "
             "photograph. Where it holds 2D points only, the detector gives the 3D ones."
         ),
     ] = None,
@@ -67,7 +64,9 @@ def fit(
       jaxface fit photo.jpg --landmarks photo.json --variant 2d
       jaxface fit anna-1.jpg anna-2.jpg --same-person
     """
-    chosen = some_of(FILES, formats) + (("report",) if report else ())
+    from jaxface.cli.session import run
+
+    chosen = some_of(FACE_FILES, formats) + (("report",) if report else ())
     options = fit_options(variant=variant, solver=solver, iterations=iterations)
     require_calibration(variant, detector, model, landmarks)
     if same_person:

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from jaxface.cli.options import Output, formats_of, some_of
-from jaxface.cli.session import names, progress
 from jaxface.cli.terminal import console, face_model, printable, require_writable
 
 _FORMATS = "obj", "ply", "glb"
@@ -41,6 +40,7 @@ def mesh(
       jaxface mesh rows --where 'contains(source, "anna")' --formats obj
       jaxface mesh rows --limit 10 --output some
     """
+    from jaxface.cli.session import names, progress
     from jaxface.export.meshes import write_mesh
     from jaxface.pipelines.meshes import select
 

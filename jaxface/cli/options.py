@@ -2,14 +2,11 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
-from jaxface.detection.registry import NAMES
-from jaxface.fitting import FitOptions
-from jaxface.fitting.options import Variant
-from jaxface.pipelines.faces import Which
+from jaxface.cli.choices import DETECTORS, VARIANTS, Which
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
 Model = Annotated[
@@ -20,16 +17,16 @@ VariantName = Annotated[
     str,
     typer.Option(
         "--variant",
-        help=f"Variant of the method: {', '.join(get_args(Variant))}.",
-        autocompletion=lambda: list(get_args(Variant)),
+        help=f"Variant of the method: {', '.join(VARIANTS)}.",
+        autocompletion=lambda: list(VARIANTS),
     ),
 ]
 DetectorName = Annotated[
     str,
     typer.Option(
         "--detector",
-        help=f"Detector: {', '.join(NAMES)}, or one that another package registers.",
-        autocompletion=lambda: list(NAMES),
+        help=f"Detector: {', '.join(DETECTORS)}, or one that another package registers.",
+        autocompletion=lambda: list(DETECTORS),
     ),
 ]
 WhichFaces = Annotated[Which, typer.Option("--faces", help="Every face, or the largest of a photograph.")]
@@ -56,8 +53,10 @@ def some_of(formats: Iterable[str], chosen: str) -> tuple[str, ...]:
     return names
 
 
-def fit_options(**chosen) -> FitOptions:
-    """The options of a fit, each by the name of its command line option."""
+def fit_options(**chosen):
+    """The ``FitOptions``, each by the name of its command line option."""
+    from jaxface.fitting import FitOptions
+
     try:
         return FitOptions(**chosen)
     except ValueError as error:
@@ -82,6 +81,6 @@ def require_calibration(variant: str, detector: str, model: str | None, landmark
 def require_joint(variant: str) -> None:
     """Refuse a variant that fits one photograph alone."""
     if variant == "calibrated":
-        taken = ", ".join(name for name in get_args(Variant) if name != variant)
+        taken = ", ".join(name for name in VARIANTS if name != variant)
         said = f"calibrated fits one photograph alone; several pictures of one person take {taken}"
         raise typer.BadParameter(said, param_hint="--variant")

@@ -6,8 +6,6 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from jaxface.pipelines.image import existing_folder
-
 _ANY_WIDTH = 10_000
 """Columns of an output that is not a terminal: nothing wraps."""
 
@@ -37,6 +35,8 @@ def face_model(source: str | None, argument: str):
 
 def require_writable(output: Path, option: str) -> None:
     """Raise before any work is done if the output folder cannot be made or written to."""
+    from jaxface.pipelines.image import existing_folder
+
     try:
         with tempfile.TemporaryFile(dir=existing_folder(output)):
             pass

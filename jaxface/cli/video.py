@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from jaxface.cli import session
+from jaxface.cli.choices import SMOOTHNESS, VIDEO_FILES
 from jaxface.cli.options import (
     DetectorName,
     Model,
@@ -20,8 +20,6 @@ from jaxface.cli.options import (
     some_of,
 )
 from jaxface.cli.terminal import console, face_model, printable, require_writable
-from jaxface.fitting.sequence import SMOOTHNESS
-from jaxface.pipelines.video import FILES, VideoReport, fit_video
 
 _RECORDING = "camera.mp4"
 
@@ -34,7 +32,7 @@ def video(
         ),
     ],
     output: Output = Path("jaxface-video"),
-    formats: Annotated[str, formats_of(FILES)] = ",".join(FILES),
+    formats: Annotated[str, formats_of(VIDEO_FILES)] = ",".join(VIDEO_FILES),
     smoothness: Annotated[
         float, typer.Option(min=0, help="How much a face is held to where it was a frame before; 0 not at all.")
     ] = SMOOTHNESS,
@@ -56,13 +54,15 @@ def video(
       jaxface video clip.mp4 --formats glb
       jaxface video 0 --seconds 10 --output me
     """
+    from jaxface.cli.session import keep_compilations
     from jaxface.detection.registry import opened
     from jaxface.pipelines.frames import record
+    from jaxface.pipelines.video import fit_video
 
-    chosen = some_of(FILES, formats)
+    chosen = some_of(VIDEO_FILES, formats)
     options = fit_options(variant=variant)
     require_joint(variant)
-    session.keep_compilations()
+    keep_compilations()
     require_writable(output, "--output")
     fitted = face_model(model, "--model")
     results, errors = console(), console(stderr=True)
@@ -108,7 +108,7 @@ def _progress(bar: Progress):
     return advance
 
 
-def _table(report: VideoReport) -> Table:
+def _table(report) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("person\n", "frames\n", "first\n", "last\n", "fitted\n", "yaw from\n°", "to\n°"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -119,7 +119,7 @@ def _table(report: VideoReport) -> Table:
     return table
 
 
-def _rates(report: VideoReport) -> str:
+def _rates(report) -> str:
     rate = lambda seconds: f"{report.frames / seconds:.0f}"
     both = report.detect_s + report.fit_s
     return (

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxface.detection.finding import FaceFinder
 from jaxface.detection.heads import dense
-from jaxface.detection.native import native_logs_dropped
+from jaxface.detection.native import native_logs_dropped, require_opencv
 from jaxface.detection.silhouettes import visible_contour
 from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478, JAW
 from jaxface.types import Landmarks, Scheme
@@ -21,6 +21,7 @@ class MediaPipe:
     """
 
     def __init__(self, scheme: Scheme):
+        require_opencv()
         self._scheme: Scheme = scheme
         self._finder = FaceFinder()
 

@@ -1,4 +1,4 @@
-"""Silence for native libraries, which log to the process's stderr past Python's."""
+"""Native libraries: whether they are there, and silence for them, which log to the process's stderr past Python's."""
 
 import os
 import sys
@@ -18,3 +18,14 @@ def native_logs_dropped():
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+def require_opencv() -> None:
+    """Raise a ``ValueError`` that says what to install where OpenCV lacks libraries of the system."""
+    try:
+        import cv2  # noqa: F401
+    except ImportError as error:
+        raise ValueError(
+            f"the detector mediapipe needs OpenCV, which cannot be loaded here ({error}); "
+            "on Debian and Ubuntu: apt-get install libgl1 libglib2.0-0"
+        ) from None

@@ -60,7 +60,7 @@ def _context():
     except Exception as error:
         raise RuntimeError(
             f"drawing needs OpenGL 3.3 off screen, and opening it failed ({error}). "
-            "On Debian and Ubuntu `apt-get install libegl1 libgl1-mesa-dri` brings a software renderer."
+            "On Debian and Ubuntu `apt-get install libegl1 libgl1 libgl1-mesa-dri` brings a software renderer."
         ) from error
     return context, context.program(vertex_shader=_VERTEX, fragment_shader=_FRAGMENT)
 

@@ -1,0 +1,15 @@
+"""What options take, said here once more so that help and shell completion load no JAX: ``tests/test_cli_help.py``
+holds it to what the rooms have."""
+
+from typing import Literal
+
+VARIANTS = ("2d", "2d+3d", "2d+3d+w", "2d+3d+p+w", "calibrated")
+SOLVERS = ("structured", "jaxopt", "optax")
+DETECTORS = ("mediapipe", "dlib", "dlib+mediapipe", "fan")
+Which = Literal["all", "largest"]
+FACE_FILES = ("obj", "ply", "glb", "overlay", "npz", "json", "report")
+USUAL_FACE_FILES = FACE_FILES[:-1]
+VIDEO_FILES = ("overlay", "parquet", "glb")
+DETECTION_FILES = ("picture", "json", "npz")
+LANDMARK_SUFFIXES = (".pts", ".json", ".npz", ".npy")
+SMOOTHNESS = 5.5
