@@ -12,6 +12,8 @@ BATCH = 4096
 
 def main() -> None:
     start = perf_counter()
+    import jax  # noqa: F401  jaxface loads it when it is first used
+
     import jaxface
 
     imported = perf_counter()

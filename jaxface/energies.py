@@ -146,7 +146,7 @@ def gram(basis: Float[Array | np.ndarray, "3 L N"], weight: Float[Array, "L"] | 
     """Gram matrices ``[a, b] = Γ̃_aᵀ Γ̃_b`` (3, 3, N, N) between x, y and z, summed over (weighted) landmarks. Γ̃ is the
     basis less its mean over them: the shape step eliminates translation."""
     xp = basis.__array_namespace__()
-    weight = xp.ones(basis.shape[1], basis.dtype) if weight is None else weight
+    heed = xp.ones(basis.shape[1], basis.dtype) if weight is None else weight
     with jax.default_matmul_precision("highest"):
-        centred = basis - xp.einsum("l,aln->an", weight / weight.sum(), basis)[:, None]
-        return xp.einsum("aln,blm->abnm", weight[:, None] * centred, centred, optimize=True)
+        centred = basis - xp.einsum("l,aln->an", heed / heed.sum(), basis)[:, None]
+        return xp.einsum("aln,blm->abnm", heed[:, None] * centred, centred, optimize=True)

@@ -5,6 +5,8 @@ is. These are turned to the eigenvectors of Σ_a G_aa, the Gram matrix of the la
 and the expression's are scaled so that one λ is the prior of all.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -56,25 +58,25 @@ def coordinates(model: LandmarkModel, expression_unit: float, single: bool) -> C
         return Coordinates(whole, gram(basis, None), patterns, sampled, core(basis), units[:, None] * turn)
 
 
-def core(basis: Float[Array | np.ndarray, "3 L N"]) -> Float[Array | np.ndarray, "M A"]:
-    """The first coordinates' motion in the patterns over the landmarks, orthonormal, that hold most of it."""
+def core(basis: Float[Array | np.ndarray, "3 L N"]) -> Any:
+    """The first coordinates' motion (M, A) in the patterns over the landmarks, orthonormal, that hold most of it."""
     active = basis[:, :, :ACTIVE]
     return _seen(_patterns(active, PATTERNS), active)
 
 
-def _patterns(basis: Float[Array | np.ndarray, "3 L N"], count: int) -> Float[Array | np.ndarray, "L K"]:
-    """The patterns over the landmarks that hold most of their motion: a choice, as the axes are."""
+def _patterns(basis: Float[Array | np.ndarray, "3 L N"], count: int) -> Any:
+    """The patterns (L, K) over the landmarks that hold most of their motion: a choice, as the axes are."""
     together = basis.__array_namespace__().einsum("aln,akn->lk", basis, basis, optimize=True)
     return _eigenvectors(together)[:, -count:]
 
 
-def _eigenvectors(matrix: Float[Array | np.ndarray, "n n"]) -> Float[Array | np.ndarray, "n n"]:
-    """A choice of axes, which no result depends on: a traced model needs no slope through it."""
+def _eigenvectors(matrix: Float[Array | np.ndarray, "n n"]) -> Any:
+    """A choice of axes (n, n), which no result depends on: a traced model needs no slope through it."""
     if isinstance(matrix, np.ndarray):
         return np.linalg.eigh(matrix)[1]
     return jnp.linalg.eigh(jax.lax.stop_gradient(matrix))[1]
 
 
-def _seen(patterns: Float[Array | np.ndarray, "L K"], basis: Float[Array | np.ndarray, "3 L N"]):
+def _seen(patterns: Float[Array | np.ndarray, "L K"], basis: Float[Array | np.ndarray, "3 L N"]) -> Any:
     xp = basis.__array_namespace__()
     return xp.einsum("lk,aln->akn", patterns, basis, optimize=True).reshape(-1, basis.shape[-1])

@@ -17,7 +17,8 @@ def affine_pose(points: Float[Array, "3 L"], target: energies.Target):
 
     Returns ``scale, rotation``. The rows A (2, 3) become (A Aᵀ)^-½ A and the scale the mean of A's singular values.
     """
-    heavy = points * target.weight  # as the solver's own moments, which are computed once
+    # As the solver's own moments, which are computed once.
+    heavy = points if target.weight is None else points * target.weight
     moments, cross = (jnp.matmul(side, heavy.T, precision=HIGHEST) for side in (points, target.points))
     cofactors = jnp.cross(jnp.roll(moments, -1, axis=0), jnp.roll(moments, -2, axis=0))
     inverse = cofactors / jnp.vdot(moments[0], cofactors[0], precision=HIGHEST)
