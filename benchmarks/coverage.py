@@ -72,22 +72,27 @@ class Measured(NamedTuple):
         noise = (errors.front + (errors.profile - errors.front) * self.turn) ** 2
         return noise * self.noise + self.prior + errors.outside**2
 
+    def apart(self, errors: Errors) -> np.ndarray:
+        """The errors (n, v, 3) in standard deviations, without their signs."""
+        return np.abs(self.error) / np.sqrt(self.variance(errors))
+
+    def by_yaw(self, values: np.ndarray, bins) -> list[np.ndarray]:
+        """Values (n, ...) of the people in each bin."""
+        yaw = np.abs(self.yaw)
+        return [values[(low <= yaw) & (yaw < high)] for low, high in bins]
+
     def coverage(self, errors: Errors, bins) -> np.ndarray:
         """Percent (bins, 2) of errors within each of ``DEVIATIONS``."""
-        apart = np.abs(self.error) / np.sqrt(self.variance(errors))
-        yaw = np.abs(self.yaw)
-        return _within(apart[(low <= yaw) & (yaw < high)] for low, high in bins)
+        return _within(self.by_yaw(self.apart(errors), bins))
 
     def standard_error(self, errors: Errors, bins) -> np.ndarray:
         """Of ``coverage``, from how it differs between people."""
-        apart = np.abs(self.error) / np.sqrt(self.variance(errors))
-        people, yaw = _within(apart), np.abs(self.yaw)
-        groups = (people[(low <= yaw) & (yaw < high)] for low, high in bins)
+        groups = self.by_yaw(_within(self.apart(errors)), bins)
         return np.array([group.std(axis=0, ddof=1) / np.sqrt(len(group)) for group in groups])
 
     def by_side(self, errors: Errors) -> np.ndarray:
         """The same (2, 2) of vertices that look toward the viewer, and away."""
-        apart = np.abs(self.error) / np.sqrt(self.variance(errors))
+        apart = self.apart(errors)
         return _within((apart[~self.away], apart[self.away]))
 
     def by_sureness(self, errors: Errors) -> np.ndarray:
@@ -136,14 +141,13 @@ class Places:
 def chosen(measured: Measured) -> Errors:
     """The errors whose coverage is nearest to what it should be, over all people and in each bin of yaw alike. A vertex
     at the edge of an interval counts by part, since whole counts have many least misses."""
-    yaw = np.abs(measured.yaw)
-    bins = [(low <= yaw) & (yaw < high) for low, high in BINS.values()]
 
     def miss(errors):
-        apart = np.abs(measured.error) / np.sqrt(measured.variance(Errors(*errors)))
+        apart = measured.apart(Errors(*errors))
         inside = (np.clip((width - apart) / EDGE + 0.5, 0, 1).mean(axis=(1, 2)) for width in DEVIATIONS)
         people = 100 * np.stack([*inside], axis=-1)
-        return np.mean([((people[some].mean(axis=0) - WANTED) / ALLOWED) ** 2 for some in bins])
+        percents = np.array([some.mean(axis=0) for some in measured.by_yaw(people, BINS.values())])
+        return np.mean(((percents - WANTED) / ALLOWED) ** 2)
 
     closely = {"xatol": 1e-3, "fatol": 1e-5}
     found = minimize(miss, (4.0, 6.0, 1.0), method="Nelder-Mead", bounds=3 * [(0, None)], options=closely)

@@ -20,7 +20,6 @@ from jaxtyping import Array, Float
 
 from jaxface import energies
 from jaxface.camera import HIGHEST
-from jaxface.energies import gram
 from jaxface.fitting.chain import solve_chain
 from jaxface.fitting.options import FitOptions
 from jaxface.model.morphable import LandmarkModel
@@ -54,9 +53,9 @@ def solve_shapes(
     size = model.identity_size
     basis = jnp.moveaxis(model.basis - model.basis.mean(axis=0), 1, 0)
     if target.weight is None:
-        grams, index = gram(basis, None), "abnm"
+        grams, index = energies.gram(basis, None), "abnm"
     else:
-        grams, index = jax.vmap(gram, (None, 0))(basis, target.weight), "fabnm"
+        grams, index = jax.vmap(energies.gram, (None, 0))(basis, target.weight), "fabnm"
     pull = jax.vmap(partial(_pull, model.mean.T, basis))(target, scale, rotation)
     metric = _product("f,fca,fc,fcb->fab", scale**2, rotation, target.axes, rotation)  # s² Rᵀ D R
     seen = present[:, None, None] * metric
@@ -69,7 +68,7 @@ def solve_shapes(
     b = _product(f"fab,{index}->fnm", seen, grams[..., size:, :size])
     c = _product(f"fab,{index}->fnm", metric, grams[..., size:, size:])
     c += options.expression_prior * trust[:, None, None] * jnp.eye(c.shape[-1], dtype=c.dtype)
-    motion = _product("aanm->nm", gram(basis[..., size:], None))
+    motion = _product("aanm->nm", energies.gram(basis[..., size:], None))
     solved = solve_chain(c, smoothness * motion, linked, jnp.concatenate([pull[:, size:, None], b], axis=2))
     alone, shift = solved[..., 0], solved[..., 1:]  # C⁻¹ of the expressions' pull, and C⁻¹ B
     schur = a - _product("fnm,fnk->mk", b, shift)

@@ -246,9 +246,9 @@ def _by_inverse(gram, problem):
 def _by_gradients(prepared, problem):
     """Preconditioned conjugate gradients, and a step down the diagonal in the coordinates that they leave out. What
     this leaves out is in the gradient of the next round."""
-    apply, steps, active = _product(problem, prepared.squares)
-    size = len(prepared.head)
     metric, share = _metric(problem)
+    apply, steps, active = _product(problem, prepared.squares, metric, share)
+    size = len(prepared.head)
     diagonal = jnp.einsum("ab,abn->n", metric, prepared.squares, precision=HIGHEST) + share
 
     def precondition(r):
@@ -271,13 +271,12 @@ def _by_gradients(prepared, problem):
     return problem.coefficients + jnp.concatenate([x, down[active:] / diagonal[active:]])
 
 
-def _product(problem, squares):
+def _product(problem, squares, metric, share):
     """The product of H / s²(λ2d + λ3d) with the coordinates to take steps in, how many steps and how many of these.
 
     Where all landmarks weigh alike it is in the coordinates and the patterns of landmarks that hold nearly all motion;
     where each has its own weight, in all.
     """
-    metric, share = _metric(problem)
     weight, core = problem.target.weight, problem.core
 
     def of_weighted(x):
