@@ -3,8 +3,6 @@
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from jaxface.model.surfaces import parts
-
 _VIEWS = [(yaw, pitch) for yaw in (-60.0, 0.0, 60.0) for pitch in (-40.0, 40.0)] + [(0.0, 0.0)]
 """Yaw and pitch in degrees of the directions from which a scanner is thought to look."""
 _FAR = 10.0
@@ -41,11 +39,18 @@ def now_region(landmarks: Float[np.ndarray, "7 3"]) -> tuple[np.ndarray, float]:
 def skin(
     vertices: Float[np.ndarray, "V 3"], triangles: Int[np.ndarray, "F 3"], nose: Float[np.ndarray, "3"]
 ) -> Bool[np.ndarray, "V"]:
-    """Which vertices (V,) hang together with the one nearest to a point (3,) of the nose: not eyeballs, teeth and
-    tongue, which no scan has. Vertices that coincide, at a texture's seams, hang together."""
+    """Which vertices (V,) hang together with the one nearest to a point (3,) of the nose, over edges that two triangles
+    share: not eyeballs, teeth and tongue, nor films and lashes that touch the lids from behind, which no scan has.
+    Vertices that coincide, at a texture's seams, are one."""
+    from trimesh.graph import connected_component_labels, face_adjacency
+
     sewn = np.unique(vertices, axis=0, return_inverse=True)[1].reshape(-1)
-    part = parts(len(vertices), sewn[triangles])[sewn]
-    return part == part[np.linalg.norm(vertices - nose, axis=1).argmin()]
+    faces = np.unique(np.sort(sewn[triangles], axis=1), axis=0)  # a triangle that is there twice, once
+    part = connected_component_labels(face_adjacency(faces), len(faces))
+    corners = np.nonzero(np.isin(sewn, faces))[0]
+    nearest = sewn[corners[np.linalg.norm(vertices[corners] - nose, axis=1).argmin()]]
+    own = part[(faces == nearest).any(axis=1)][0]
+    return np.isin(sewn, faces[part == own])
 
 
 def seen(
