@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 import jaxface
@@ -15,6 +16,10 @@ from jaxface import camera
 
 SHARED = Path(__file__).parents[2] / "shared"
 sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks; at the end, so that the installed jaxface is tested
+
+# The same examples on every machine, however slow; ``pytest --hypothesis-profile=default`` looks for new ones.
+settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

@@ -34,14 +34,14 @@ def test_signs_of_the_angles(euler, direction, point):
 
 
 @given(angles=ANGLES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_rotation_is_scipys_product_of_three_turns(angles):
     ours = camera.rotation_from_euler(jnp.array(angles, jnp.float32))
     np.testing.assert_allclose(ours, by_scipy(*angles), atol=2e-6)
 
 
 @given(angles=ANGLES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_euler_angles_make_their_rotation_again_everywhere(angles):
     rotation = by_scipy(*angles).astype(np.float32)
     again = by_scipy(*np.asarray(camera.euler_deg(jnp.asarray(rotation)), np.float64))
@@ -57,7 +57,7 @@ def test_profile_is_not_singular(yaw, pitch):
 
 
 @given(angles=ANGLES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_where_a_face_looks_is_scipys_product_of_its_three_turns_and_where_its_nose_points(angles):
     rotation = by_scipy(*angles).astype(np.float32)
     azimuth, elevation, bank = np.asarray(camera.looking_deg(jnp.asarray(rotation)), float)

@@ -86,7 +86,7 @@ class TestAlignment:
     turns = st.tuples(*3 * [st.floats(-0.2, 0.2)])
     shifts = st.tuples(*3 * [st.floats(-8, 8)])
 
-    @settings(max_examples=8, deadline=None)
+    @settings(max_examples=8)
     @given(turn=turns, shift=shifts, growth=st.floats(0.9, 1.1))
     def test_a_similarity_is_undone_from_a_start_that_is_off(self, face, turn, shift, growth):
         """From nothing; through both kinds of pairs, which measure it in different directions."""
@@ -98,7 +98,7 @@ class TestAlignment:
             found = refine(start, pairs, scaled=True)
             np.testing.assert_allclose(found(face.vertices), truth.vertices, atol=0.05)
 
-    @settings(max_examples=8, deadline=None)
+    @settings(max_examples=8)
     @given(turn=turns, shift=shifts)
     def test_a_rigid_motion_is_undone_and_the_scale_left(self, face, turn, shift):
         truth = moved(face, placement(turn, shift))

@@ -52,7 +52,7 @@ def same(read, written):
 
 @pytest.mark.parametrize("name", ["a.json", "a.npz"])
 @given(written=faces())
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_json_and_npz_hold_every_kind_of_faces(tmp_path_factory, name, written):
     path = tmp_path_factory.getbasetemp() / name
     write_landmarks(path, written)
@@ -63,7 +63,7 @@ def test_json_and_npz_hold_every_kind_of_faces(tmp_path_factory, name, written):
 
 
 @given(written=faces(kinds=("flat", "deep")))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_npy_holds_one_array(tmp_path_factory, written):
     path = tmp_path_factory.getbasetemp() / "a.npy"
     write_landmarks(path, written)
@@ -75,7 +75,7 @@ def test_npy_holds_one_array(tmp_path_factory, written):
 
 
 @given(seed=st.integers(0, 2**31), scale=st.floats(1, 1e5))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_pts_is_written_as_it_was_read(tmp_path_factory, seed, scale):
     rows = [f"{x:.6f} {y:.6f}" for x, y in points(seed, scale=scale, dtype=np.float64)]
     text = "\n".join(["version: 1", "n_points:  68", "{", *rows, "}", ""])

@@ -85,7 +85,7 @@ class TestReferenceProblems:
 
 
 class TestSteps:
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(seed=st.integers(0, 10**6), damping=st.sampled_from([0.0, 1e-6, 1.0]))
     def test_the_accepted_cost_never_rises(self, seed, damping):
         rng = np.random.default_rng(seed)

@@ -18,7 +18,7 @@ def by_the_paper(yaw):
 
 
 @given(yaw=st.floats(-90, 90).filter(lambda yaw: abs(abs(yaw) - 45) > 1e-3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_weights_are_eqs_7_to_9(yaw):
     np.testing.assert_allclose(adaptive_weights(jnp.float32(yaw)), by_the_paper(math.radians(yaw)), atol=1e-6)
 
