@@ -1,6 +1,7 @@
 """The ablation: its statistics, its error and its command."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from jaxface.cli.terminal import face_model
 from jaxface.evaluation import PROTOCOLS, Face
 from jaxface.evaluation.ablation import ShapeError, by_yaw
 from jaxface.evaluation.subjects import subjects
+from jaxface.model.store import save_model
 
 VARIANTS, FITTED = ("2d", "calibrated"), 6
 """Of the command's tests: each variant takes seconds to compile, for each number of faces anew."""
@@ -86,11 +88,15 @@ class TestCommand:
             assert tables["NME %"][name]["all"]["mean"] < 4
             assert tables["yaw error °"][name]["all"]["mean"] < 10
 
+    def test_a_model_without_the_points(self, jaxface, tmp_path, small):
+        save_model(tmp_path / "small.npz", replace(small, landmarks={"ibug68": small.landmarks["ibug68"]}))
+        ran = jaxface("ablation", "small.npz", "--scheme", "mediapipe478")
+        assert ran.exit_code == 2 and "jaxface model convert" in ran.output
+
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
             (["--scheme", "five"], "'five'"),
-            (["--scheme", "mediapipe478"], "--detector"),
             (["--detector", "nobody"], "nobody"),
             (["--subjects", "1"], "subjects"),
             (["missing.npz"], "missing.npz: no such file"),

@@ -10,6 +10,7 @@ from jaxface.calibration import YAWS, Calibration, corrected, load_calibration, 
 from jaxface.evaluation.noise import measured, simulated
 from jaxface.evaluation.subjects import subjects
 from jaxface.model.correspondences import IBUG68_MIRROR, JAW
+from jaxface.types import POINTS
 
 MANY = 160
 """People of every test that fits: of one number, so that the mean face is compiled once."""
@@ -25,12 +26,12 @@ def many(small):
     return subjects(small, MANY)
 
 
-def a_calibration(offset=0.0, deviation=1.5):
+def a_calibration(offset=0.0, deviation=1.5, points=68):
     """One whose values differ by landmark and yaw."""
     rng = np.random.default_rng(1)
     grow = (1 + np.arange(len(YAWS)) / 6)[:, None, None]
-    make = lambda axes: (offset * grow * rng.normal(size=(1, 68, axes))).astype(np.float32)
-    variance = np.full((len(YAWS), 68, 2), deviation**2, np.float32)
+    make = lambda axes: (offset * grow * rng.normal(size=(1, points, axes))).astype(np.float32)
+    variance = np.full((len(YAWS), points, 2), deviation**2, np.float32)
     return Calibration(make(2), make(3), variance[..., 0], variance)
 
 
@@ -68,9 +69,11 @@ class TestSubjects:
 
 
 class TestSimulated:
-    def test_deviations_are_those_asked_for(self, people):
-        faces = simulated(people, a_calibration(deviation=2.0))
-        error = faces.xyz - people.seen(people.points())
+    @pytest.mark.parametrize(("scheme", "points"), POINTS.items())
+    def test_deviations_are_those_asked_for(self, people, scheme, points):
+        faces = simulated(people, a_calibration(deviation=2.0, points=points), scheme)
+        assert faces.scheme == scheme
+        error = faces.xyz - people.seen(people.points(scheme))
         np.testing.assert_allclose(error.std(axis=(0, 1)), 2.0, rtol=0.06)
         np.testing.assert_allclose(error.mean(axis=(0, 1)), 0.0, atol=0.1)
 
@@ -84,6 +87,10 @@ class TestSimulated:
         side = np.where(people.yaw[:, None] > 0, slid[:, 9:], slid[:, :8])  # the subject's left is hidden to the right
         near = np.where(people.yaw[:, None] > 0, slid[:, :8], slid[:, 9:])
         assert side[far].mean() > 5 and side[far].mean() > 3 * near[far].mean()
+
+    def test_the_478_stay_on_the_head(self, people):
+        faces = simulated(people, a_calibration(deviation=0.0, points=478), "mediapipe478")
+        np.testing.assert_allclose(faces.xy, people.seen(people.points("mediapipe478"))[..., :2], atol=1e-3)
 
 
 class TestCalibration:

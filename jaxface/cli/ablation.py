@@ -27,7 +27,7 @@ def ablation(
         str | None, typer.Option(help="Find the landmarks on drawn photographs; without it they are simulated.")
     ] = None,
     subjects: Annotated[int, typer.Option(min=2, help="How many people.")] = 200,
-    scheme: Annotated[str, typer.Option(help="The detector's landmarks: ibug68 or mediapipe478.")] = "ibug68",
+    scheme: Annotated[str, typer.Option(help="The landmarks: ibug68 or mediapipe478.")] = "ibug68",
     calibration: Annotated[
         str | None,
         typer.Option(help="What calibrated uses: a detector's name or a file; without it, it is measured first."),
@@ -51,8 +51,6 @@ def ablation(
     require_writable(output, "--output")
     if scheme not in POINTS:
         raise typer.BadParameter(f"{scheme!r} is not one of {', '.join(POINTS)}", param_hint="--scheme")
-    if detector is None and scheme != "ibug68":
-        raise typer.BadParameter("simulated landmarks are ibug68; name a --detector", param_hint="--scheme")
     fitted = face_model(model, "--model")
     try:
         if people is not None and _has_landmarks(Path(people)):

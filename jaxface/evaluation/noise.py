@@ -18,7 +18,7 @@ from jaxface.fitting import FitOptions, fit_batch
 from jaxface.model.contours import CANDIDATES, contour_lines
 from jaxface.model.correspondences import JAW
 from jaxface.model.morphable import MorphableModel
-from jaxface.types import FitResult, Landmarks
+from jaxface.types import POINTS, FitResult, Landmarks, Scheme
 
 _FEWEST = 6.0
 """A yaw that fewer faces show, counted by their weight there, has the values of the nearest that more do."""
@@ -30,27 +30,28 @@ _BEHIND = 2.0
 """A point that looks away is found so many times less exactly in the simulation of a 2D detector."""
 
 
-def simulated(people: Subjects, noise: Calibration) -> Landmarks:
-    """The 68 points of subjects as a 2D and a 3D detector of these variances would give them, without mean offsets.
+def simulated(people: Subjects, noise: Calibration, scheme: Scheme = "ibug68") -> Landmarks:
+    """The landmarks of subjects as a 2D and a 3D detector of these variances would give them, without mean offsets.
 
-    In mm, as if a pixel were one. The 2D contour lies where the head ends in the image, the 3D one on the jaw. Errors
-    of different points and of the two detectors are independent; a 2D point whose surface looks away from the viewer
-    errs twice as much.
+    In mm, as if a pixel were one. Of the 68 the 2D contour lies where the head ends in the image, the 3D one on the
+    jaw; the 478 stay on the head. Errors of different points and of the two detectors are independent; a 2D point whose
+    surface looks away from the viewer errs twice as much.
     """
-    true = people.seen(people.points())
-    at = jax.tree.map(np.asarray, jax.vmap(partial(at_yaw, noise, "ibug68"))(jnp.asarray(people.yaw, jnp.float32)))
+    true = people.seen(people.points(scheme))
+    at = jax.tree.map(np.asarray, jax.vmap(partial(at_yaw, noise, scheme))(jnp.asarray(people.yaw, jnp.float32)))
     draw = lambda offset, axes: np.stack(
-        [np.random.default_rng([seed, offset]).normal(size=(68, axes)) for seed in people.seeds]
+        [np.random.default_rng([seed, offset]).normal(size=(POINTS[scheme], axes)) for seed in people.seeds]
     )
     deviation = np.sqrt(np.concatenate([at.variance_3d[..., :1].repeat(2, axis=-1), at.variance_3d[..., 1:]], axis=-1))
     xyz = true + deviation * draw(1, 3)
     xy = true[..., :2].copy()
-    xy[:, JAW] = _outline(people)
-    normals = np.asarray(people.model.at_landmarks("ibug68").normals)
+    if scheme == "ibug68":
+        xy[:, JAW] = _outline(people)
+    normals = np.asarray(people.model.at_landmarks(scheme).normals)
     away = np.einsum("lc,nc->nl", normals, people.rotation[:, 2]) > 0
     spread = np.sqrt(at.variance_2d) * np.where(away, _BEHIND, 1.0)
     xy += spread[..., None] * draw(2, 2)
-    return Landmarks(xy.astype(np.float32), xyz.astype(np.float32))
+    return Landmarks(xy.astype(np.float32), xyz.astype(np.float32), scheme=scheme)
 
 
 def _outline(people: Subjects) -> Float[np.ndarray, "n 17 2"]:

@@ -39,7 +39,13 @@ class Subjects:
         return len(self.seeds)
 
     def points(self, scheme: str = "ibug68") -> Float[np.ndarray, "n L 3"]:
-        """The true landmarks (n, L, 3) in mm, in the model frame."""
+        """The true landmarks (n, L, 3) in mm, in the model frame.
+
+        Raises:
+          ValueError: the model lacks the scheme.
+        """
+        if scheme not in self.model.landmarks:
+            raise ValueError(f"{self.model.name}: has no {scheme} landmarks; jaxface model convert adds them")
         at = self.model.landmarks[scheme]
         corners = np.asarray(self.model.triangles)[np.asarray(at.triangle)]
         return np.einsum("lk,nlkc->nlc", np.asarray(at.barycentric), self.vertices[:, corners])

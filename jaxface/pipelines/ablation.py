@@ -92,13 +92,13 @@ def ablate_people(
     folder.mkdir(parents=True, exist_ok=True)
     people = subjects(whose, count, odd=True)
     if detector is None:
-        noise = load_calibration("mediapipe", "ibug68")
-        landmarks, found = simulated(people, noise), np.ones(count, bool)
+        noise = load_calibration("mediapipe", scheme)
+        landmarks, found = simulated(people, noise, scheme), np.ones(count, bool)
     else:
         landmarks, found = detected(people, detector, scheme)
     if calibration is None:
         own = subjects(model, count)
-        simulate = lambda: measured(model, simulated(own, noise), own.seen(own.points()))
+        simulate = lambda: measured(model, simulated(own, noise, scheme), own.seen(own.points(scheme)))
         table = simulate() if detector is None else calibrate(model, detector, count, scheme)
         calibration = str((folder / CALIBRATION).resolve())
         save_calibration(calibration, **{scheme: table})
