@@ -1,10 +1,13 @@
 """Which estimator of a face's error to trust: ``python -m benchmarks.estimators ict_face.npz``.
 
-Pairs of faces of the ICT Face Model Light (``benchmarks.priors`` describes the file): a random person, and a guess at
-it, the same coefficients shrunk and disturbed. The vertices of both correspond, so the true error is known: their mean
-distance after the best similarity, within 85 mm of the nose tip. Each protocol sees two meshes that it knows nothing
-of. ``correlation`` is that of its mean distance with the true one over the pairs, ``ratio`` its part of it, ``seconds``
-the median time of a pair. ``--subdivided`` cuts every triangle in four: 37,281 vertices, over 20,000 of them measured.
+Pairs of faces of the ICT Face Model Light: a random person, and a guess at it, the same coefficients shrunk and
+disturbed. The vertices of both correspond, so the true error is known: their mean distance after the best similarity,
+within 85 mm of the nose tip. Each protocol sees two meshes that it knows nothing of. ``correlation`` is that of its
+mean distance with the true one over the pairs, ``ratio`` its part of it, ``seconds`` the median time of a pair.
+``--subdivided`` cuts every triangle in four: 37,281 vertices, over 20,000 of them measured.
+
+The file is ICT-VGL/ICT-FaceKit's model (MIT): ``neutral`` (V, 3) in cm, ``identity`` (100, V, 3), ``tri`` (F, 3),
+``landmarks68`` (68,).
 """
 
 import argparse
@@ -16,10 +19,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.priors import CROP_MM, SKIN_VERTICES
 from jaxface.evaluation import PROTOCOLS, Face
 from jaxface.evaluation.cropping import within
 from jaxface.model.registration import similarity
+
+CROP_MM = 85.0
+SKIN_VERTICES = 9409
+"""The first of the file: the face's skin."""
 
 
 def pairs(path: str, count: int, subdivided: bool):

@@ -24,20 +24,24 @@ from rich.progress import track
 from rich.table import Table
 
 import jaxface
-from benchmarks.priors import CROP_MM, NOSE_TIP, SKIN_VERTICES, photograph, surface_error
 from jaxface import Landmarks
 from jaxface.camera import project, rotation_from_euler
 from jaxface.detection.registry import opened
 from jaxface.detection.tracking import Tracker
-from jaxface.evaluation.alignment import undone
+from jaxface.evaluation.alignment import refine, scan_to_mesh, undone
 from jaxface.evaluation.cropping import within
+from jaxface.evaluation.distances import ExactSurface, rmse
+from jaxface.evaluation.faces import NOSE_TIP
 from jaxface.fitting import sequence, shared_shape
 from jaxface.model.registration import similarity
+from jaxface.rendering.shading import draw_mesh
 from jaxface.rendering.texture import texture
 from jaxface.rendering.textured import draw_textured
 
 YAWS = np.linspace(-50, 50, 8)
 NOISE_MM, PIXELS_A_MM, SIDE = 2.0, 1.7, 512
+CROP_MM, SKIN_VERTICES = 85.0, 9409
+"""Of ICT's vertices the first are the face's skin."""
 SHARES = (0.0, 0.02, 0.1, 1.0)
 SMOOTHNESSES = (0.0, 1.0, 4.0, 5.5, 10.0)
 FRAMES, SENSOR_NOISE = 90, 3.0
@@ -72,6 +76,20 @@ def seen(ict, pictures, rng) -> Landmarks:
         xy, xyz = (points + NOISE_MM * rng.normal(size=points.shape) for _ in range(2))
         faces.append(Landmarks((PIXELS_A_MM * xy[:, :2]).astype(np.float32), (PIXELS_A_MM * xyz).astype(np.float32)))
     return stacked(faces)
+
+
+def photograph(mesh, triangles, rotation):
+    """A lit, skin-coloured picture (H, W, 3) uint8 of a mesh."""
+    placed = PIXELS_A_MM * mesh @ rotation.T + (SIDE / 2, SIDE / 2, 0)
+    drawn = draw_mesh(placed, triangles, SIDE, SIDE, np.array([0.87, 0.68, 0.58]))
+    return (255 * (drawn[..., :3] + 0.6 * (1 - drawn[..., 3:]))).astype(np.uint8)
+
+
+def surface_error(true, true_landmarks, mesh, triangles, mesh_landmarks):
+    """Root mean square distance from true points (n, 3) to a mesh after a similarity ICP, in the truth's mm."""
+    surface = ExactSurface(mesh, triangles)
+    placed = refine(similarity(mesh_landmarks, true_landmarks), scan_to_mesh(true, surface), scaled=True)
+    return placed.scale * rmse(surface.closest(undone(placed, true)).distance)
 
 
 def drawn(detector, ict, pictures) -> Landmarks | None:
