@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxface.calibration import MIRRORS, YAW_STEP, YAWS, Calibration, at_yaw, upright
-from jaxface.camera import FRONTAL, euler_deg
+from jaxface.camera import euler_deg
 from jaxface.evaluation.subjects import Subjects
 from jaxface.fitting import FitOptions, fit_batch
-from jaxface.model.contours import CANDIDATES, contour_lines
+from jaxface.model.contours import CANDIDATES, contour_lines, outermost, outward
 from jaxface.model.correspondences import JAW
 from jaxface.model.morphable import MorphableModel
 from jaxface.types import POINTS, FitResult, Landmarks, Scheme
@@ -24,8 +24,6 @@ _FEWEST = 6.0
 """A yaw that fewer faces show, counted by their weight there, has the values of the nearest that more do."""
 _STIFF = 1e6
 """A prior that leaves the mean face."""
-_CENTRE = [33, 51]
-"""Between the base of the nose and the upper lip, where the lines over the cheeks come from."""
 _BEHIND = 2.0
 """A point that looks away is found so many times less exactly in the simulation of a 2D detector."""
 
@@ -60,12 +58,10 @@ def _outline(people: Subjects) -> Float[np.ndarray, "n 17 2"]:
     corners = np.asarray(people.model.triangles)[np.asarray(lines.triangle)]
     points = np.einsum("lk,nlkc->nlc", np.asarray(lines.barycentric), people.vertices[:, corners])
     points = people.seen(points)[..., :2].reshape(len(people), -1, CANDIDATES, 2)
-    flat = people.shape.places[:, :2] * [1, -1]
-    outward = flat[JAW] - flat[_CENTRE].mean(axis=0)
-    (a, c), (b, d) = np.moveaxis((people.rotation @ FRONTAL)[:, :2, :2], 0, -1)
-    cofactors = np.moveaxis(np.array([[d, -c], [-b, a]]), -1, 0)  # normals go by them where vectors go by a matrix
-    reach = np.einsum("nlkc,nlc->nlk", points, np.einsum("lc,ncd->nld", outward, cofactors))
-    return np.take_along_axis(points, reach.argmax(axis=-1)[..., None, None], axis=2)[:, :, 0]
+    ends = jax.vmap(outermost, (0, 0, None))(
+        jnp.asarray(np.moveaxis(points, -1, 1)), jnp.asarray(people.rotation), outward(people.shape.places)
+    )
+    return np.moveaxis(np.asarray(ends), 1, -1)
 
 
 def measured(model: MorphableModel, landmarks: Landmarks, true: Float[np.ndarray, "n L 3"]) -> Calibration:

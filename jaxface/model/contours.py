@@ -5,8 +5,10 @@ one from the upper lip would. Turned, the line's outermost point is where the fa
 computed from the 68 points and the mean skin.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from jaxface.model.correspondences import JAW
 from jaxface.model.morphable import Embedding, MorphableModel
@@ -57,9 +59,34 @@ def contour_lines(model: MorphableModel) -> Embedding:
     )
 
 
+def outward(points: Float[Array | np.ndarray, "68 3"]) -> Float[np.ndarray, "2 17"]:
+    """Where each contour landmark lies from the middle of the face, in a picture from the front (x right, y down), of
+    the 68 points of a mean face."""
+    flat = np.asarray(points)[:, :2] * np.array([1, -1], points.dtype)
+    return (flat[JAW] - flat[_CENTRE].mean(axis=0)).T
+
+
+def outermost(
+    candidates: Float[Array, "2 17 K"], rotation: Float[Array, "3 3"], outward: Float[Array | np.ndarray, "2 17"]
+) -> Float[Array, "2 17"]:
+    """Of each line's candidates in the image the one farthest out, where the face ends.
+
+    Which it is is a choice: derivatives are those of the chosen one.
+    """
+    (a, b), (c, d) = rotation[:2, :2] * jnp.array([1.0, -1.0], rotation.dtype)
+    x, y = outward
+    normal = jnp.stack([d * x - c * y, a * y - b * x])  # normals go by the cofactors where vectors go by a matrix
+    reach = jnp.sum(normal[:, :, None] * candidates, axis=0)
+    chosen = jnp.argmax(jax.lax.stop_gradient(reach), axis=1)
+    return jnp.sum(jnp.where(jnp.arange(candidates.shape[2]) == chosen[:, None], candidates, 0.0), axis=2)
+
+
 def _frontmost(points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, rows: np.ndarray):
     """What a viewer in front sees at these places (n, 2): of the triangles ``rows``, the foremost that covers each, and
     the barycentric coordinates on it. Places that none covers are left out."""
+    corners = vertices[triangles[rows], :2]
+    near = (corners.max(axis=1) >= points.min(axis=0)) & (corners.min(axis=1) <= points.max(axis=0))
+    rows = rows[near.all(axis=1)]
     a, b, c = (vertices[triangles[rows, corner]] for corner in range(3))
     cross = lambda u, v: u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]
     whole = cross(b - a, c - a)
