@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from jaxface.cli.options import Output
+from jaxface.cli.options import ContourName, Output, fit_options
 from jaxface.cli.terminal import console, face_model, printable, require_writable
 
 
@@ -32,18 +32,21 @@ def ablation(
         str | None,
         typer.Option(help="What calibrated uses: a detector's name or a file; without it, it is measured first."),
     ] = None,
+    contour: ContourName = "replace",
     output: Output = Path("jaxface-ablation"),
 ) -> None:
     """Fit people whose true faces are known, with every variant.
 
     Each cell of the tables is a mean error with its 95 % confidence interval. People have odd seeds; what "calibrated"
-    uses is measured on those of even seed. Writes ablation.json and, of people, ablation.png.
+    uses is measured on those of even seed. --contour is that of the paper's variants. Writes ablation.json and, of
+    people, ablation.png.
 
     \b
     Examples:
       jaxface ablation
       jaxface ablation ict_face.npz --model ict_face.npz --detector mediapipe
       jaxface ablation aflw2000.npz
+      jaxface ablation --contour march
     """
     from jaxface.pipelines.ablation import ablate_aflw2000, ablate_people
     from jaxface.types import POINTS
@@ -51,13 +54,16 @@ def ablation(
     require_writable(output, "--output")
     if scheme not in POINTS:
         raise typer.BadParameter(f"{scheme!r} is not one of {', '.join(POINTS)}", param_hint="--scheme")
+    fit_options(contour=contour)
+    if contour == "march" and scheme != "ibug68":
+        raise typer.BadParameter("march takes ibug68 landmarks", param_hint="--contour")
     fitted = face_model(model, "--model")
     try:
         if people is not None and _has_landmarks(Path(people)):
-            report = ablate_aflw2000(Path(people), fitted, output)
+            report = ablate_aflw2000(Path(people), fitted, output, contour)
         else:
             whose = fitted if people == model else face_model(people, "PEOPLE")
-            report = ablate_people(whose, fitted, output, subjects, detector, scheme, calibration)
+            report = ablate_people(whose, fitted, output, subjects, detector, scheme, calibration, contour)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     console().print(printable(report.title))

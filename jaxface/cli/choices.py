@@ -4,6 +4,7 @@ holds it to what the rooms have."""
 from typing import Literal
 
 VARIANTS = ("2d", "2d+3d", "2d+3d+w", "2d+3d+p+w", "calibrated")
+CONTOURS = ("replace", "march")
 SOLVERS = ("structured", "jaxopt", "optax")
 DETECTORS = ("mediapipe", "dlib", "dlib+mediapipe", "fan")
 Which = Literal["all", "largest"]

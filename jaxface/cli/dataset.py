@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from jaxface.cli.options import (
+    ContourName,
     DetectorName,
     MinScore,
     Model,
@@ -35,6 +36,7 @@ def dataset(
     ],
     output: Output = Path("jaxface-dataset"),
     variant: VariantName = "2d+3d+p+w",
+    contour: ContourName = "replace",
     model: Model = None,
     detector: DetectorName = "mediapipe",
     faces: WhichFaces = "all",
@@ -64,7 +66,9 @@ def dataset(
     from jaxface.pipelines.dataset import started
     from jaxface.pipelines.stages import Settings, Tally
 
-    settings = Settings(model, detector, faces, min_score, score, part_images, fit_options(variant=variant))
+    settings = Settings(
+        model, detector, faces, min_score, score, part_images, fit_options(variant=variant, contour=contour)
+    )
     require_calibration(variant, detector, model)
     keep_compilations()
     require_writable(output, "--output")

@@ -7,6 +7,7 @@ import typer
 
 from jaxface.cli.choices import FACE_FILES, LANDMARK_SUFFIXES, SOLVERS, USUAL_FACE_FILES
 from jaxface.cli.options import (
+    ContourName,
     DetectorName,
     MinScore,
     Model,
@@ -28,6 +29,7 @@ def fit(
     formats: Annotated[str, formats_of(FACE_FILES)] = ",".join(USUAL_FACE_FILES),
     report: Report = False,
     variant: VariantName = "2d+3d+p+w",
+    contour: ContourName = "replace",
     solver: Annotated[
         str, typer.Option(help=f"Solver: {', '.join(SOLVERS)}.", autocompletion=lambda: list(SOLVERS))
     ] = "structured",
@@ -67,8 +69,8 @@ def fit(
     from jaxface.cli.session import run
 
     chosen = some_of(FACE_FILES, formats) + (("report",) if report else ())
-    options = fit_options(variant=variant, solver=solver, iterations=iterations)
+    options = fit_options(variant=variant, contour=contour, solver=solver, iterations=iterations)
     require_calibration(variant, detector, model, landmarks)
     if same_person:
-        require_joint(variant)
+        require_joint(variant, contour)
     raise typer.Exit(run(images, output, options, chosen, model, detector, faces, min_score, landmarks, same_person))

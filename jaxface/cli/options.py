@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jaxface.cli.choices import DETECTORS, VARIANTS, Which
+from jaxface.cli.choices import CONTOURS, DETECTORS, VARIANTS, Which
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
 Model = Annotated[
@@ -19,6 +19,14 @@ VariantName = Annotated[
         "--variant",
         help=f"Variant of the method: {', '.join(VARIANTS)}.",
         autocompletion=lambda: list(VARIANTS),
+    ),
+]
+ContourName = Annotated[
+    str,
+    typer.Option(
+        "--contour",
+        help=f"What becomes of the 2D contour where the face hides its jaw: {', '.join(CONTOURS)}.",
+        autocompletion=lambda: list(CONTOURS),
     ),
 ]
 DetectorName = Annotated[
@@ -78,8 +86,11 @@ def require_calibration(variant: str, detector: str, model: str | None, landmark
             raise typer.BadParameter(said, param_hint="--variant")
 
 
-def require_joint(variant: str) -> None:
-    """Refuse a variant that fits one photograph alone."""
+def require_joint(variant: str, contour: str = "replace") -> None:
+    """Refuse a variant, or a contour, that fits one photograph alone."""
+    if contour == "march":
+        said = "march fits one photograph alone; several pictures of one person take replace"
+        raise typer.BadParameter(said, param_hint="--contour")
     if variant == "calibrated":
         taken = ", ".join(name for name in VARIANTS if name != variant)
         said = f"calibrated fits one photograph alone; several pictures of one person take {taken}"

@@ -3,7 +3,7 @@
 The shape error is ``micc85``'s (``jaxface.evaluation.protocols``); of a dense mesh every few vertices are measured.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -39,9 +39,12 @@ class Cell:
     count: int
 
 
-def fits(model: MorphableModel, landmarks: Landmarks, calibration: str) -> dict[str, FitResult]:
-    """The mean face and every variant, each all faces in one batch."""
-    options = {name: FitOptions(variant=name, calibration=calibration) for name in VARIANTS}
+def fits(
+    model: MorphableModel, landmarks: Landmarks, calibration: str, contour: str = "replace"
+) -> dict[str, FitResult]:
+    """The mean face and every variant, each all faces in one batch; the paper's with this ``contour``."""
+    plain = {name: FitOptions(variant=name, calibration=calibration) for name in VARIANTS}
+    options = {name: one if name == "calibrated" else replace(one, contour=contour) for name, one in plain.items()}
     return {MEAN_FACE: mean_face(model, landmarks)} | {
         name: fit_batch(model, landmarks, asked) for name, asked in options.items()
     }

@@ -1,5 +1,6 @@
 """``fit``, ``fit_batch`` and ``vertices``: the loop behind checks that speak to people."""
 
+from dataclasses import replace
 from functools import partial
 from weakref import WeakKeyDictionary
 
@@ -13,7 +14,9 @@ from jaxtyping import Array, Float
 from jaxface.camera import project
 from jaxface.fitting.coordinates import Coordinates, coordinates
 from jaxface.fitting.loop import fit_one
+from jaxface.fitting.marching import contour_of
 from jaxface.fitting.options import FitOptions
+from jaxface.model.contours import CANDIDATES, contour_lines, outermost, outward
 from jaxface.model.morphable import LandmarkModel, MorphableModel
 from jaxface.types import POINTS, FitResult, Landmarks, Scheme
 
@@ -81,6 +84,24 @@ def vertices(model: MorphableModel, result: FitResult, camera: bool = False) -> 
     return project(mesh, pose.scale, pose.rotation, pose.translation) if camera else mesh
 
 
+def outline(model: MorphableModel, result: FitResult) -> Float[Array, "*b 17 2"]:
+    """Where the face of a fit ends in the image: what a 2D detector sees of the 17 contour landmarks, in pixels.
+
+    The landmark itself on the side that is seen, the outermost point of its line over the cheek on the other. Takes a
+    model that is not traced.
+    """
+    kept = _AT_LANDMARKS.setdefault(model, {})
+    if "lines" not in kept:
+        with jax.ensure_compile_time_eval():
+            kept["lines"] = contour_lines(model), outward(model.landmark_positions(model.mean, "ibug68"))
+    embedding, along = kept["lines"]
+    lined = replace(model, landmarks={"lines": embedding})
+    points = lined.landmark_positions(vertices(model, result, camera=True), "lines")[..., :2]
+    lines = jnp.moveaxis(points.reshape(*points.shape[:-2], -1, CANDIDATES, 2), -1, -3)
+    ends = jnp.vectorize(partial(outermost, outward=along), signature="(c,l,k),(i,j)->(c,l)")
+    return jnp.moveaxis(ends(lines, result.pose.rotation), -2, -1)
+
+
 @partial(jax.jit, static_argnames="options")
 def _fit(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, options: FitOptions) -> FitResult:
     return fit_one(model, axes, landmarks, options)[0]
@@ -130,21 +151,28 @@ def at_landmarks(model: MorphableModel, landmarks: Landmarks, options: FitOption
     """The model at the landmarks in the fit's precision: kept with a concrete model, traced with a traced one."""
     dtype = jnp.result_type(model.mean.dtype, *(leaf.dtype for leaf in jax.tree.leaves(landmarks)))
     single = options.solver == "structured" and dtype == jnp.float32  # the others are there to be exact
-    key = landmarks.scheme, dtype, (options.identity_prior / options.expression_prior) ** 0.5, single
+    march = options.contour == "march"
+    key = landmarks.scheme, dtype, (options.identity_prior / options.expression_prior) ** 0.5, single, march
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(model)):
+        if march:
+            raise ValueError(
+                "options.contour='march': got a model that is traced, takes one whose mean face is known: "
+                "let the compiled function close over the model"
+            )
         return _restricted(model, *key)
     kept = _AT_LANDMARKS.setdefault(model, {})
     if key not in kept:
-        arrays = _restricted(jax.tree.map(np.asarray, model), *key)  # in NumPy, which has nothing to compile
         with jax.ensure_compile_time_eval():
+            arrays = _restricted(jax.tree.map(np.asarray, model), *key)  # in NumPy, which has nothing to compile
             kept[key] = jax.tree.map(jnp.asarray, arrays)
     return kept[key]
 
 
-def _restricted(model: MorphableModel, scheme: Scheme, dtype, expression_unit: float, single: bool):
+def _restricted(model: MorphableModel, scheme: Scheme, dtype, expression_unit: float, single: bool, march: bool):
     in_precision = lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
     there = jax.tree.map(in_precision, model).at_landmarks(scheme)
-    return there, coordinates(there, expression_unit, single)
+    axes = coordinates(there, expression_unit, single)
+    return there, replace(axes, contour=contour_of(model, there, axes.mixing)) if march else axes
 
 
 def floating(landmarks: Landmarks) -> Landmarks:
@@ -169,6 +197,8 @@ def check(model: MorphableModel, landmarks: Landmarks, options: FitOptions, batc
     if scheme not in model.landmarks:
         known = ", ".join(model.landmarks) or "none"
         raise ValueError(f"landmarks.scheme={scheme!r}: the model {model.name!r} has {known}")
+    if options.contour == "march" and scheme != "ibug68":
+        raise ValueError(f"options.contour='march': takes ibug68 landmarks; {scheme}'s lie on the anatomy in 2D too")
     lead = ("faces",) if batch else ()
     shapes = {"xy": (*lead, POINTS[scheme], 2), "xyz": (*lead, POINTS[scheme], 3), "weight": (*lead, POINTS[scheme])}
     faces = np.shape(landmarks.xy)[:1]

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxface.energies import gram
+from jaxface.fitting.marching import Contour
 from jaxface.model.morphable import LandmarkModel
 from jaxface.pytree import pytree
 
@@ -29,7 +30,8 @@ class Coordinates:
     few patterns of landmarks that move most with them. ``mixing @ coordinates`` are the model's coefficients (α, β).
 
     Where there are many landmarks, and single precision is enough, ``patterns`` are orthonormal ones that stand for
-    them (centred points times ``patterns``), and ``sampled`` is the basis so seen; else ``None``.
+    them (centred points times ``patterns``), and ``sampled`` is the basis so seen; else ``None``. ``contour`` is there
+    where a fit marches.
     """
 
     basis: Float[Array, "3*L N"]
@@ -38,6 +40,7 @@ class Coordinates:
     sampled: Float[Array, "3*K N"] | None
     core: Float[Array, "M A"]
     mixing: Float[Array, "N N"]
+    contour: Contour | None = None
 
 
 def coordinates(model: LandmarkModel, expression_unit: float, single: bool) -> Coordinates:

@@ -12,6 +12,7 @@ from jaxface.calibration import corrected, load_calibration
 from jaxface.camera import HIGHEST
 from jaxface.fitting.coordinates import Coordinates
 from jaxface.fitting.frame import Frame, to_unit
+from jaxface.fitting.marching import marched
 from jaxface.fitting.options import FitOptions
 from jaxface.fitting.pose import data_weights, initial_pose
 from jaxface.model.morphable import LandmarkModel
@@ -34,7 +35,7 @@ def fit_one(
     xy, xyz, weight = unit
     calibrated = options.variant == "calibrated"
     first = "2d+3d+p+w" if calibrated else options.variant
-    first_scale, rotation, xy = initial_pose(model, xy, xyz, weight, first, solver.solve_pose)
+    first_scale, rotation, xy = initial_pose(model, xy, xyz, weight, first, solver.solve_pose, axes.contour)
     weights_at = partial(data_weights, options.variant)
     if calibrated:
         table = load_calibration(options.calibration, model.scheme)
@@ -51,9 +52,17 @@ def fit_one(
     sample = lambda points: points if patterns is None else jnp.matmul(points, patterns, precision=HIGHEST)
     mean, centred_xy, centred_xyz = map(sample, every)
 
+    def shown(coordinates, scale, rotation):
+        """The 2D landmarks that pull in this shape and pose, centred, and their middle."""
+        if axes.contour is None:
+            return centred_xy, middle_2d
+        moved = marched(axes.contour, xy, coordinates, scale, rotation)
+        middle = energies.mean_point(moved, weight)
+        return moved - middle[:, None], middle
+
     def problem_at(coordinates, points, scale, rotation):
         weights = weights_at(camera.euler_deg(rotation)[1])
-        target = energies.merge(centred_xy, centred_xyz, weight, *weights)
+        target = energies.merge(shown(coordinates, scale, rotation)[0], centred_xyz, weight, *weights)
         known = basis, axes.gram if weight is None else None, axes.core
         return energies.ShapeProblem(coordinates, points, *known, scale, rotation, target, prior), weights
 
@@ -91,14 +100,16 @@ def fit_one(
         whole, sampled = (first_scale * energies.turned(begun[2], points) for points in (every[0], mean))
         beyond = data(whole, *every[1:]) - data(sampled, centred_xy, centred_xyz)
 
-    def cost_of(coordinates, projected):
+    def cost_of(coordinates, projected, centred_xy):
         priors = energies.priors(weights[0], weights[1], coordinates, prior)
         return (data(projected, centred_xy, centred_xyz) + beyond + priors) / first_scale**2
 
     def cost_at(coordinates, scale, rotation):
-        return cost_of(coordinates, scale * energies.turned(rotation, points_of(coordinates)))
+        projected = scale * energies.turned(rotation, points_of(coordinates))
+        return cost_of(coordinates, projected, shown(coordinates, scale, rotation)[0])
 
-    cost = cost_of(coordinates, projected)
+    last_xy, middle_2d = shown(coordinates, scale, rotation)
+    cost = cost_of(coordinates, projected, last_xy)
     states = jax.tree.map(lambda first, later: jnp.append(first[None], later, axis=0), begun, tuple(states))
     costs = jax.vmap(cost_at)(*states)
     coefficients = jnp.matmul(axes.mixing, coordinates, precision=HIGHEST)

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 from jaxface import solvers
 
 Variant = Literal["2d", "2d+3d", "2d+3d+w", "2d+3d+p+w", "calibrated"]
+Contour = Literal["replace", "march"]
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,9 @@ class FitOptions:
     adaptive weights of Eqs 7-9 (w); and with the refined pose (p), the paper's method. ``"calibrated"`` goes beyond it:
     landmarks less the detector's mean offsets, each weighted by how sure it is (``jaxface.calibration``).
     ``calibration`` says where these are measured: a detector's name, for the embedded model, or a file.
+    ``contour`` says what becomes of the 2D contour, which follows the outline that is seen and not the jaw behind it.
+    ``"replace"`` is the paper's: p replaces the hidden points by the 3D ones, once. ``"march"``: in every round each
+    point pulls what is the model's own outline there by then. It takes the paper's variants and the 68 points.
     ``solver`` is ``"structured"`` (the default), ``"jaxopt"`` (the stock Levenberg-Marquardt, the reference) or
     ``"optax"`` (L-BFGS).
     ``iterations`` counts the rounds of shape and pose.
@@ -30,14 +34,19 @@ class FitOptions:
     solver: str = "structured"
     iterations: int = 4
     calibration: str = "mediapipe"
+    contour: str = "replace"
     identity_prior: float = 10.0
     expression_prior: float = 10.0
 
     def __post_init__(self):
-        choices = {"variant": get_args(Variant), "solver": tuple(solvers.NAMES)}
+        choices = {"variant": get_args(Variant), "contour": get_args(Contour), "solver": tuple(solvers.NAMES)}
         for name, taken in choices.items():
             if getattr(self, name) not in taken:
                 raise ValueError(f"{name}={getattr(self, name)!r}: takes one of {', '.join(taken)}")
+        if self.contour == "march" and self.variant == "calibrated":
+            raise ValueError(
+                "contour='march': takes the paper's variants; calibrated takes the outline's mean offset off already"
+            )
         if not 1 <= self.iterations <= 1000:
             raise ValueError(f"iterations={self.iterations!r}: takes a number from 1 to 1000")
         for name in ("identity_prior", "expression_prior"):

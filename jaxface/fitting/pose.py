@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxface import camera, energies, visibility
 from jaxface.camera import HIGHEST
+from jaxface.fitting.marching import Contour, marched
 from jaxface.model.morphable import LandmarkModel
 from jaxface.weighting import adaptive_weights
 
@@ -44,23 +45,37 @@ def data_weights(variant: str, yaw_deg: Float[Array, ""]):
     return adaptive_weights(yaw_deg)
 
 
-def initial_pose(model: LandmarkModel, xy: Float[Array, "2 L"], xyz: Float[Array, "3 L"], weight, variant, solve_pose):
+def initial_pose(
+    model: LandmarkModel,
+    xy: Float[Array, "2 L"],
+    xyz: Float[Array, "3 L"],
+    weight,
+    variant,
+    solve_pose,
+    contour: Contour | None = None,
+):
     """The pose of the mean face: ``scale, rotation`` and the 2D landmarks that the fit is to use.
 
     With ``p`` in the variant it starts from the coarse pose, with the landmarks that it hides replaced; without, from
-    the affine camera, with the landmarks as they are. Either way it then minimises Eq. 4.
+    the affine camera, with the landmarks as they are. Either way it then minimises Eq. 4. With a ``contour`` none is
+    replaced: that of the mean face marches there, and the landmarks stay as they are for the rounds to come.
     """
     points = model.mean.T
     heed = jnp.ones_like(xy[0]) if weight is None else weight
     if "p" in variant.split("+"):
         sides = visibility.silhouettes(model.scheme)
         scale, rotation = coarse_pose(points, xy, heed, sides, solve_pose)
-        replaced = visibility.hidden(model.normals, rotation) & sides.any(axis=0)
-        xy, stage = visible_xy(xy, xyz, heed, replaced), "refined"
+        stage = "refined"
+        if contour is None:
+            replaced = visibility.hidden(model.normals, rotation) & sides.any(axis=0)
+            xy = visible_xy(xy, xyz, heed, replaced)
     else:
         (scale, rotation), stage = affine_pose(*in_2d(points, xy, heed)), "coarse"
     weights = data_weights(variant, camera.euler_deg(rotation)[1])
-    target = energies.merge(energies.centred(xy, weight), energies.centred(xyz, weight), weight, *weights)
+    shown = xy
+    if contour is not None:
+        shown = marched(contour, xy, jnp.zeros(contour.basis.shape[-1], xy.dtype), scale, rotation)
+    target = energies.merge(energies.centred(shown, weight), energies.centred(xyz, weight), weight, *weights)
     return *solve_pose(energies.centred(points, weight), target, scale, rotation, stage), xy
 
 

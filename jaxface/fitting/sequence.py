@@ -63,6 +63,8 @@ def fit_sequence(
     check(model, landmarks, options, batch=True)
     if options.variant == "calibrated":
         raise ValueError("options.variant='calibrated': takes the paper's variants; a single fit can be calibrated")
+    if options.contour == "march":
+        raise ValueError("options.contour='march': takes replace; a single fit can march")
     landmarks = floating(landmarks)
     there, _ = at_landmarks(model, landmarks, options)
     return _fit_sequence(there, landmarks, options, jnp.asarray(smoothness, there.mean.dtype))
