@@ -28,7 +28,7 @@ NEAR_MM = 2.0
 EDGE_MM = 4.0
 """Where the depth falls by so much from one pixel to the next, something ends."""
 SIDE = 560
-LONG = FitOptions("2d+3d", contour="march", iterations=60)
+LONG = FitOptions("2d+3d", contour="march", iterations=60, identity_prior=10.0, expression_prior=10.0)
 SURE = Calibration(*(np.zeros((7, 68, *axes), np.float32) for axes in ((2,), (3,), (), (2,))))
 """A detector that does not err."""
 
@@ -158,10 +158,10 @@ def test_agrees_with_scipy_on_the_same_energy(x64, small, people):
         return np.concatenate([data, np.sqrt(prior) * coefficients])
 
     at_fit = np.concatenate([np.zeros(4), fitted])
-    data = np.sum(residuals(at_fit, 0.0) ** 2)
-    squared = data / (float(result.cost) - LONG.identity_prior * np.sum(fitted**2))  # the mean face's scale
+    data, priors = np.sum(residuals(at_fit, 0.0) ** 2), np.repeat([LONG.identity_prior, LONG.expression_prior], [8, 6])
+    squared = data / (float(result.cost) - priors @ fitted**2)  # the mean face's scale
     np.testing.assert_allclose(squared**0.5, 1.0, rtol=0.05)  # or the cost is of another energy
-    found = least_squares(residuals, at_fit, args=(LONG.identity_prior * squared,), xtol=1e-12, ftol=1e-12)
+    found = least_squares(residuals, at_fit, args=(priors * squared,), xtol=1e-12, ftol=1e-12)
     cost = 2 * found.cost / squared
     apart = np.sqrt(np.mean(np.sum((basis @ (found.x[4:] - fitted)) ** 2, axis=-1)))
     np.testing.assert_allclose(result.cost, cost, rtol=2e-3)

@@ -89,7 +89,7 @@ class TestShapes:
         options = FitOptions()
 
         count = present.sum()
-        prior = 10.0 * (axes[:, 0] @ present) / count * (1 + SHARED_ERROR * (count - 1))
+        prior = options.identity_prior * (axes[:, 0] @ present) / count * (1 + SHARED_ERROR * (count - 1))
         shapes, shifts = identity_size + frames * (size - identity_size), 3 * frames
         rows, right = [], []
         alpha = np.zeros((identity_size, shapes + shifts))
@@ -106,7 +106,7 @@ class TestShapes:
             gap = points[f] - scale[f] * rotation[f] @ mean.T
             rows.append(root[:, None] * jacobian), right.append(root * gap.ravel())
             beta = np.zeros((6, shapes + shifts))
-            beta[:, at_beta(f)] = np.sqrt(10.0 * axes[f, 0]) * np.eye(6)
+            beta[:, at_beta(f)] = np.sqrt(options.expression_prior * axes[f, 0]) * np.eye(6)
             rows.append(beta), right.append(np.zeros(6))
             if linked[f]:
                 expression = (basis - basis.mean(axis=0))[..., identity_size:].reshape(-1, 6)

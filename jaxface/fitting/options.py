@@ -35,8 +35,8 @@ class FitOptions:
     iterations: int = 4
     calibration: str = "mediapipe"
     contour: str = "replace"
-    identity_prior: float = 10.0
-    expression_prior: float = 10.0
+    identity_prior: float = 5.0
+    expression_prior: float = 30.0
 
     def __post_init__(self):
         choices = {"variant": get_args(Variant), "contour": get_args(Contour), "solver": tuple(solvers.NAMES)}
