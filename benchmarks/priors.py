@@ -19,7 +19,7 @@ from jaxface.evaluation.noise import mean_face
 from jaxface.evaluation.subjects import subjects
 from jaxface.pipelines.ablation import detected
 
-PRIORS = (1.0, 3.0, 10.0, 30.0, 100.0)
+IDENTITY, EXPRESSION = (1.0, 3.0, 5.0, 10.0, 30.0, 100.0), (1.0, 3.0, 10.0, 30.0, 100.0)
 EDGES = (0, 30, 60, 90)
 
 
@@ -43,7 +43,7 @@ def main() -> None:
         table.add_row(*names, *(f"{cell.mean:.3f}" for cell in cells.values()))
 
     add(("mean", "face"), mean_face(model, landmarks))
-    for prior in track(list(product(PRIORS, PRIORS)), "fitting"):
+    for prior in track(list(product(IDENTITY, EXPRESSION)), "fitting"):
         options = jaxface.FitOptions(asked.variant, identity_prior=prior[0], expression_prior=prior[1])
         add(map(str, prior), jaxface.fit_batch(model, landmarks, options))
     Console().print(table)
