@@ -53,9 +53,9 @@ class Errors(NamedTuple):
 
 
 DETECTED = {
-    "ibug68": Errors(front=2.0, profile=6.6, outside=1.0),
-    "mediapipe478": Errors(front=5.3, profile=13.0, outside=1.2),
-    "calibrated": Errors(front=3.6, profile=0.0, outside=1.0),
+    "ibug68": Errors(front=2.1, profile=6.7, outside=0.7),
+    "mediapipe478": Errors(front=4.5, profile=12.4, outside=1.3),
+    "calibrated": Errors(front=4.5, profile=0.1, outside=0.0),
 }
 """Of the embedded model, fitted to the points that MediaPipe finds of people that it does not know: by the points'
 scheme, and of the variant whose weights know the yaw already. ``docs/uncertainty.md`` says how they were chosen."""
