@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.opponents.numpy_single import PRIOR, Model
+from benchmarks.opponents.numpy_single import Model
 
 WEIGHT = 0.5
 """λ2d and λ3d."""
@@ -14,5 +14,5 @@ def cost(model: Model, xy, xyz, coefficients, scale, rotation, first_scale) -> f
     off_2d = projected[:, :2] - xy
     off_3d = projected - xyz
     data = sum(np.sum((off - off.mean(axis=0)) ** 2) for off in (off_2d, off_3d))
-    penalty = 2 * PRIOR * first_scale**2 * np.sum(np.square(coefficients, dtype=np.float64))
+    penalty = 2 * first_scale**2 * np.sum(model.prior * np.square(coefficients, dtype=np.float64))
     return float(WEIGHT * (data + penalty) / first_scale**2)

@@ -307,6 +307,7 @@ def test_a_photograph_becomes_a_head_that_can_be_changed(served, page, pair):
     until(lambda: page.get_attribute("#overlay img", "src") != overlay)
 
     page.get_by_role("tab", name="How sure").click()
+    page.locator("#unsure").scroll_into_view_if_needed()  # or its picture may wait to be loaded
     page.wait_for_selector("#unsure img")
     red, _, blue = np.moveaxis(seen(page, "#unsure img"), -1, 0)
     assert np.mean(red - blue > 60) > 0.005 and np.mean(blue - red > 60) > 0.005  # parts less sure, and surer

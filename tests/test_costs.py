@@ -12,7 +12,7 @@ from jaxface import FitOptions
 from jaxface.fitting import cost_history
 
 pytestmark = pytest.mark.usefixtures("run_once")
-PRIOR = 10.0
+PRIORS = np.repeat([FitOptions().identity_prior, FitOptions().expression_prior], [8, 6])
 
 
 def test_is_eq_4_at_the_start_and_after_each_round(x64, small, face):
@@ -43,7 +43,7 @@ def test_is_eq_4_at_the_start_and_after_each_round(x64, small, face):
 
     def eq_4(points, scale, rotation, coefficients):
         data = np.sum(residuals(points, scale, rotation, weights) ** 2) / first_scale**2
-        return data + sum(weights) * PRIOR * np.sum(np.square(coefficients))
+        return data + sum(weights) * np.sum(PRIORS * np.square(coefficients))
 
     expected = [eq_4(mean, first_scale, first_rotation, 0.0)]
     for result in (first, last):

@@ -204,8 +204,8 @@ def test_a_run_that_is_interrupted_and_killed_ends_with_the_rows_of_one_that_was
     interrupted = parts_reach(1, program(ran, output, seconds=0.1))
     os.killpg(interrupted.pid, signal.SIGINT)  # as a terminal does: to the command and its workers
     _, said = interrupted.communicate()
-    assert interrupted.returncode == 130
-    assert said == "stopped. What was written stays, and the same command goes on from there.\n"
+    stopped = "stopped. What was written stays, and the same command goes on from there.\n"
+    assert (said, interrupted.returncode) == (stopped, 130)
 
     kept = len(parts(output))
     killed = parts_reach(kept + 1, program(ran, output, seconds=0.1))

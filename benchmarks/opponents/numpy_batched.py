@@ -7,7 +7,7 @@ slowest face of a block has ended.
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from benchmarks.opponents.numpy_single import POSE_STEPS, POSE_TOLERANCE, PRIOR, Fit, Model
+from benchmarks.opponents.numpy_single import POSE_STEPS, POSE_TOLERANCE, Fit, Model
 from jaxface.visibility import silhouettes
 
 BLOCK = 128
@@ -50,14 +50,14 @@ def solve_pose(points, target, axes, scale, rotation):
 
 
 def solve_shape(model: Model, target, axes, scale, rotation, prior):
-    """As ``numpy_single.solve_shape``, for a block of faces; ``prior`` (B,)."""
+    """As ``numpy_single.solve_shape``, for a block of faces; ``prior`` (B, N)."""
     root = np.sqrt(axes)[..., None]
     count, size = len(target), model.basis.shape[-1]
     turn = scale[:, None, None] * root * rotation
     jacobian = (turn @ model.basis.reshape(3, -1)).reshape(count, -1, size)
     residual = (root * target.mT - turn @ model.mean.T).reshape(count, -1, 1)
     normal = jacobian.mT @ jacobian
-    normal[:, range(size), range(size)] += prior[:, None]
+    normal[:, range(size), range(size)] += prior
     return np.linalg.solve(normal, jacobian.mT @ residual)[..., 0]
 
 
@@ -121,7 +121,7 @@ def fit_block(model: Model, xy, xyz, iterations: int, scheme: str) -> Fit:
     for _ in range(iterations):
         weight_2d, weight_3d = adaptive_weights(rotation)
         target, axes = merge(xy, xyz, weight_2d, weight_3d)
-        prior = (weight_2d + weight_3d) * xy.dtype.type(PRIOR) * first_scale**2
+        prior = ((weight_2d + weight_3d) * first_scale**2)[:, None] * model.prior
         coefficients = solve_shape(model, target, axes, scale, rotation, prior)
         flat = coefficients @ model.basis.reshape(-1, coefficients.shape[-1]).T
         points = model.mean + flat.reshape(len(xy), 3, -1).mT

@@ -10,27 +10,30 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial.transform import Rotation
 
+from jaxface import FitOptions
 from jaxface.model.morphable import LandmarkModel
 from jaxface.visibility import silhouettes
-
-PRIOR = 10.0
-"""λα and λβ of Eq. 10 in mm², as ``FitOptions`` has them."""
 
 POSE_STEPS, POSE_TOLERANCE = 8, 1e-5
 
 
 class Model(NamedTuple):
-    """A face model at its landmarks: ``basis`` (3, L, N), so that a pose turns all of it in one matrix product."""
+    """A face model at its landmarks: ``basis`` (3, L, N), so that a pose turns all of it in one matrix product;
+    ``prior`` (N,) is λα or λβ of Eq. 10 in mm², as ``FitOptions`` has them."""
 
     mean: np.ndarray
     basis: np.ndarray
     normals: np.ndarray
+    prior: np.ndarray
 
     @classmethod
     def of(cls, model: LandmarkModel, dtype=np.float32) -> "Model":
         basis = np.ascontiguousarray(np.moveaxis(np.asarray(model.basis, dtype), 1, 0))
         centred = basis - basis.mean(axis=1, keepdims=True)
-        return cls(*(np.asarray(field, dtype) for field in (model.mean - model.mean.mean(0), centred, model.normals)))
+        identity, usual = np.arange(basis.shape[-1]) < model.identity_size, FitOptions()
+        prior = np.where(identity, usual.identity_prior, usual.expression_prior)
+        fields = model.mean - model.mean.mean(0), centred, model.normals, prior
+        return cls(*(np.asarray(field, dtype) for field in fields))
 
     def points(self, coefficients: np.ndarray) -> np.ndarray:
         """The centred landmarks (L, 3) of coefficients (N,)."""
@@ -157,7 +160,7 @@ def fit(model: Model, xy, xyz, iterations=4, refined=True, pose=solve_pose, shap
     for _ in range(iterations):
         weight_2d, weight_3d = weights(rotation)
         target, axes = merge(xy, xyz, weight_2d, weight_3d)
-        prior = (weight_2d + weight_3d) * PRIOR * first_scale**2
+        prior = (weight_2d + weight_3d) * model.prior * first_scale**2
         coefficients = shape(model, target, axes, scale, rotation, prior, coefficients)
         scale, rotation = pose(model.points(coefficients), target, axes, scale, rotation)
     return Fit(coefficients, scale, rotation, first_scale, radius)

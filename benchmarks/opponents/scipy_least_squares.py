@@ -65,7 +65,7 @@ def fit_jointly(model: Model, xy, xyz, evaluations: int | None = None) -> Fit:
     centre = xy.mean(axis=0)
     xy, xyz = (xy - centre) / start.radius, xyz / start.radius
     target, axes = numpy_single.merge(xy, xyz - xyz.mean(axis=0), 0.5, 0.5)
-    root, prior, size = np.sqrt(axes), np.sqrt(numpy_single.PRIOR) * start.first_scale, model.basis.shape[-1]
+    root, prior, size = np.sqrt(axes), np.sqrt(model.prior) * start.first_scale, model.basis.shape[-1]
     penalty = np.concatenate([np.zeros((size, 4)), prior * np.eye(size)], axis=1)
 
     def residual(params):

@@ -12,7 +12,6 @@ from jaxtyping import Array, Float
 
 from jaxface.model.correspondences import JAW
 from jaxface.model.morphable import Embedding, MorphableModel
-from jaxface.model.registration import shape_of
 from jaxface.model.surfaces import triangle_normals
 
 CANDIDATES = 24
@@ -35,6 +34,8 @@ def contour_lines(model: MorphableModel) -> Embedding:
     Raises:
       ValueError: the model lacks the 68 points.
     """
+    from jaxface.model.registration import shape_of  # which loads SciPy
+
     shape = shape_of(model)
     ends, centre = shape.places[JAW, :2], shape.places[_CENTRE, :2].mean(axis=0)
     facing = triangle_normals(shape.vertices, shape.triangles)[:, 2] > 0
