@@ -201,14 +201,14 @@ def test_a_run_that_is_interrupted_and_killed_ends_with_the_rows_of_one_that_was
             sleep(0.02)
         return process
 
-    interrupted = parts_reach(1, program(ran, output, seconds=0.1))
+    interrupted = parts_reach(1, program(ran, output, seconds=0.3))
     os.killpg(interrupted.pid, signal.SIGINT)  # as a terminal does: to the command and its workers
     _, said = interrupted.communicate()
     stopped = "stopped. What was written stays, and the same command goes on from there.\n"
     assert (said, interrupted.returncode) == (stopped, 130)
 
     kept = len(parts(output))
-    killed = parts_reach(kept + 1, program(ran, output, seconds=0.1))
+    killed = parts_reach(kept + 1, program(ran, output, seconds=0.3))
     workers = Path(f"/proc/{killed.pid}/task/{killed.pid}/children").read_text().split()
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate()  # which ends when the workers, who hold the pipes too, have closed them
