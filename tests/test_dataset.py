@@ -63,7 +63,10 @@ def program(stub, tmp_path_factory):
         command = map(str, [sys.executable, "-m", "jaxface", "dataset", folder / "in", "-o", output, *options])
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         slowed = environment | {"STUB_SECONDS": str(seconds)}
-        return subprocess.Popen(list(command), env=slowed, start_new_session=True, **pipes)
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
+        process = subprocess.Popen(list(command), env=slowed, start_new_session=True, **pipes)
+        signal.signal(signal.SIGINT, before)
+        return process
 
     return start
 
@@ -201,14 +204,14 @@ def test_a_run_that_is_interrupted_and_killed_ends_with_the_rows_of_one_that_was
             sleep(0.02)
         return process
 
-    interrupted = parts_reach(1, program(ran, output, seconds=0.3))
+    interrupted = parts_reach(1, program(ran, output, seconds=0.1))
     os.killpg(interrupted.pid, signal.SIGINT)  # as a terminal does: to the command and its workers
     _, said = interrupted.communicate()
     stopped = "stopped. What was written stays, and the same command goes on from there.\n"
     assert (said, interrupted.returncode) == (stopped, 130)
 
     kept = len(parts(output))
-    killed = parts_reach(kept + 1, program(ran, output, seconds=0.3))
+    killed = parts_reach(kept + 1, program(ran, output, seconds=0.1))
     workers = Path(f"/proc/{killed.pid}/task/{killed.pid}/children").read_text().split()
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate()  # which ends when the workers, who hold the pipes too, have closed them
