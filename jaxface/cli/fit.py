@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from jaxface.cli.choices import FACE_FILES, LANDMARK_SUFFIXES, SOLVERS, USUAL_FACE_FILES
+from jaxface.cli.choices import FACE_FILES, LANDMARK_SUFFIXES, USUAL_FACE_FILES
 from jaxface.cli.options import (
     ContourName,
     DetectorName,
@@ -13,6 +13,7 @@ from jaxface.cli.options import (
     Model,
     Output,
     Report,
+    SolverName,
     VariantName,
     WhichFaces,
     fit_options,
@@ -30,9 +31,7 @@ def fit(
     report: Report = False,
     variant: VariantName = "2d+3d+p+w",
     contour: ContourName = "replace",
-    solver: Annotated[
-        str, typer.Option(help=f"Solver: {', '.join(SOLVERS)}.", autocompletion=lambda: list(SOLVERS))
-    ] = "structured",
+    solver: SolverName = "structured",
     iterations: Annotated[int, typer.Option(help="Rounds of shape and pose.")] = 4,
     model: Model = None,
     detector: DetectorName = "mediapipe",

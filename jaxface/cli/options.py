@@ -6,37 +6,25 @@ from typing import Annotated
 
 import typer
 
-from jaxface.cli.choices import CONTOURS, DETECTORS, VARIANTS, Which
+from jaxface.cli.choices import CONTOURS, DETECTORS, SOLVERS, VARIANTS, Which
+
+
+def one_of(names: Iterable[str], flag: str, words: str):
+    """An option that takes a name and completes it: ``words`` say what for, with the names in place of ``{}``."""
+    return typer.Option(flag, help=words.format(", ".join(names)), autocompletion=lambda: list(names))
+
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
 Model = Annotated[
     str | None,
     typer.Option("--model", help="A face model's file or registered name, in place of the embedded one."),
 ]
-VariantName = Annotated[
-    str,
-    typer.Option(
-        "--variant",
-        help=f"Variant of the method: {', '.join(VARIANTS)}.",
-        autocompletion=lambda: list(VARIANTS),
-    ),
-]
+VariantName = Annotated[str, one_of(VARIANTS, "--variant", "Variant of the method: {}.")]
 ContourName = Annotated[
-    str,
-    typer.Option(
-        "--contour",
-        help=f"What becomes of the 2D contour where the face hides its jaw: {', '.join(CONTOURS)}.",
-        autocompletion=lambda: list(CONTOURS),
-    ),
+    str, one_of(CONTOURS, "--contour", "What becomes of the 2D contour where the face hides its jaw: {}.")
 ]
-DetectorName = Annotated[
-    str,
-    typer.Option(
-        "--detector",
-        help=f"Detector: {', '.join(DETECTORS)}, or one that another package registers.",
-        autocompletion=lambda: list(DETECTORS),
-    ),
-]
+SolverName = Annotated[str, one_of(SOLVERS, "--solver", "Solver: {}.")]
+DetectorName = Annotated[str, one_of(DETECTORS, "--detector", "Detector: {}, or one that another package registers.")]
 WhichFaces = Annotated[Which, typer.Option("--faces", help="Every face, or the largest of a photograph.")]
 MinScore = Annotated[
     float, typer.Option("--min-score", min=0, max=1, help="Leave out faces that are less likely to be one, 0 to 1.")

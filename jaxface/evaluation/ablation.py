@@ -3,7 +3,7 @@
 The shape error is ``micc85``'s (``jaxface.evaluation.protocols``); of a dense mesh every few vertices are measured.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -43,8 +43,8 @@ def fits(
     model: MorphableModel, landmarks: Landmarks, calibration: str, contour: str = "replace"
 ) -> dict[str, FitResult]:
     """The mean face and every variant, each all faces in one batch; the paper's with this ``contour``."""
-    plain = {name: FitOptions(variant=name, calibration=calibration) for name in VARIANTS}
-    options = {name: one if name == "calibrated" else replace(one, contour=contour) for name, one in plain.items()}
+    options = {name: FitOptions(name, contour=contour) for name in VARIANTS if name != "calibrated"}
+    options |= {"calibrated": FitOptions("calibrated", calibration=calibration)}
     return {MEAN_FACE: mean_face(model, landmarks)} | {
         name: fit_batch(model, landmarks, asked) for name, asked in options.items()
     }

@@ -30,7 +30,7 @@ class Contour:
 
     mean: Float[Array, "3 17 K"]
     basis: Float[Array, "3*17*K N"]
-    outward: Float[Array, "2 17"]
+    outward: Float[Array | np.ndarray, "2 17"]
 
 
 def contour_of(model: MorphableModel, there: LandmarkModel, mixing: Float[Any, "N N"]) -> Contour:
