@@ -1,4 +1,5 @@
 import shutil
+import signal
 import sys
 from dataclasses import replace
 from importlib.resources import as_file, files
@@ -20,6 +21,14 @@ sys.path.append(str(Path(__file__).parents[1]))  # for benchmarks; at the end, s
 # The same examples on every machine, however slow; ``pytest --hypothesis-profile=default`` looks for new ones.
 settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same")
+
+
+@pytest.fixture
+def ctrl_c():
+    """SIGINT as a terminal's programs have it, here and in programs that are started: a background job ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

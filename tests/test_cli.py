@@ -339,10 +339,8 @@ def test_a_reader_that_leaves_early_ends_it_quietly_even_without_a_cache(program
     assert names(tmp_path / "out") == {"fit.json"}
 
 
-def test_sigint_ends_it_quietly_and_leaves_whole_results(program, tmp_path, photograph):
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
+def test_sigint_ends_it_quietly_and_leaves_whole_results(ctrl_c, program, tmp_path, photograph):
     with program("fit", *[photograph] * 200, "-o", "out", "-f", "json") as process:
-        signal.signal(signal.SIGINT, before)
         while not (tmp_path / "out").exists():
             assert process.poll() is None
             time.sleep(0.01)
@@ -353,16 +351,14 @@ def test_sigint_ends_it_quietly_and_leaves_whole_results(program, tmp_path, phot
     assert all(names(folder) == {"fit.json"} for folder in (tmp_path / "out").iterdir())
 
 
-def test_an_interrupt_that_a_library_takes_for_its_own_error_ends_it_too(jaxface, tmp_path, photograph, monkeypatch):
+def test_an_interrupt_that_a_library_takes_for_its_own_error_ends_it_too(ctrl_c, jaxface, photograph, monkeypatch):
     def swallows(path, *_):
         with suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         return ImageReport(path, error="an error of the library's own")
 
     monkeypatch.setattr("jaxface.cli.session.fit_image", swallows)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
     result = jaxface("fit", photograph, photograph, "-o", "out")
-    signal.signal(signal.SIGINT, before)
     assert result.exit_code == 130 and "own" not in result.output
 
 

@@ -63,10 +63,7 @@ def program(stub, tmp_path_factory):
         command = map(str, [sys.executable, "-m", "jaxface", "dataset", folder / "in", "-o", output, *options])
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         slowed = environment | {"STUB_SECONDS": str(seconds)}
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
-        process = subprocess.Popen(list(command), env=slowed, start_new_session=True, **pipes)
-        signal.signal(signal.SIGINT, before)
-        return process
+        return subprocess.Popen(list(command), env=slowed, start_new_session=True, **pipes)
 
     return start
 
@@ -195,7 +192,7 @@ def test_one_process_at_a_time_writes_to_a_folder(ran, stub):
                 pass
 
 
-def test_a_run_that_is_interrupted_and_killed_ends_with_the_rows_of_one_that_was_not(program, ran, tmp_path):
+def test_a_run_that_is_interrupted_and_killed_ends_with_the_rows_of_one_that_was_not(ctrl_c, program, ran, tmp_path):
     output, whole = tmp_path / "out", parts(ran / "out")
 
     def parts_reach(count, process):

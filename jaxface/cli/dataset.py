@@ -62,7 +62,7 @@ def dataset(
       jaxface dataset "photos/**/*.jpg" --processes 8
       jaxface dataset list.txt --faces largest --min-score 0.5
     """
-    from jaxface.cli.session import interrupts, keep_compilations
+    from jaxface.cli.session import keep_compilations
     from jaxface.pipelines.dataset import started
     from jaxface.pipelines.stages import Settings, Tally
 
@@ -75,12 +75,11 @@ def dataset(
     face_model(model, "--model")
     begun, done, errors = perf_counter(), Tally(), console(stderr=True)
     try:
-        with interrupts() as stop, started(images, output, settings) as run:
+        with started(images, output, settings) as run:
             total, left = len(run.sources), sum(len(part.sources) for part in run.parts)
             with _bar(errors) as bar:
                 task = bar.add_task("", total=total, completed=total - left, rates="")
                 for tally in _engine(engine)(run.parts, run.folder, settings, processes):
-                    stop()
                     done += tally
                     bar.update(task, advance=tally.images, rates=_rates(done, perf_counter() - begun))
     except ValueError as error:
