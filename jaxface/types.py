@@ -103,7 +103,8 @@ class FitResult:
     ``identity`` (α) and ``expression`` (β) are standard-normal coefficients of the model; ``depth_offset`` is t′ of
     Eq. 6 in pixels; ``weight_2d`` and ``weight_3d`` are λ2d and λ3d of Eqs 7-9 in the last iteration; ``cost`` is
     Eq. 4 at the end in mm², at the scale that the mean face had, of 478 points in single precision to 2 %;
-    ``iterations`` counts the rounds of shape and pose; ``status`` is a ``Status``.
+    ``iterations`` counts the rounds of shape and pose; ``status`` is a ``Status``; ``landmark_weight`` is how much each
+    landmark counted, ``None`` where all did alike.
     """
 
     identity: Float[Array, "*b Na"]
@@ -115,3 +116,4 @@ class FitResult:
     cost: Float[Array, "*b"]
     iterations: Int[Array, "*b"]
     status: Int[Array, "*b"]
+    landmark_weight: Float[Array, "*b L"] | None = None

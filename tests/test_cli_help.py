@@ -63,6 +63,7 @@ def test_the_list_of_commands_says_what_each_is_for(jaxface, monkeypatch):
 def test_options_take_what_the_rooms_have():
     assert choices.VARIANTS == get_args(options.Variant)
     assert choices.CONTOURS == get_args(options.Contour)
+    assert choices.LOSSES == get_args(options.Loss)
     assert choices.SOLVERS == tuple(solvers.NAMES)
     assert choices.DETECTORS == tuple(registry.NAMES)
     assert choices.Which == faces.Which

@@ -87,13 +87,13 @@ def dense(model, result, errors, weight):
 
 class TestClosedForm:
     @pytest.mark.parametrize("weighted", [False, True])
-    def test_is_that_of_dense_least_squares(self, x64, small, fitted, face, weighted):
+    def test_is_that_of_dense_least_squares(self, x64, small, fitted, weighted):
         model, result = jax.tree.map(_as64, (small, fitted))
         weight = np.random.default_rng(0).uniform(0.2, 1.0, 68) if weighted else np.ones(68)
         weight /= weight.max()
-        landmarks = replace(face(dtype=np.float64)[0], weight=weight) if weighted else None
+        result = replace(result, landmark_weight=jnp.asarray(weight) if weighted else None)
         errors = Errors(2.0, 7.0, 1.5)
-        found = jaxface.uncertainty(model, result, landmarks, errors=errors)
+        found = jaxface.uncertainty(model, result, errors=errors)
         covariance, deviation = dense(model, result, errors, weight)
         assert found.covariance.dtype == jnp.float64
         np.testing.assert_allclose(found.covariance, covariance, rtol=1e-5, atol=1e-8)
@@ -183,10 +183,10 @@ class TestTransforms:
 
 
 class TestWhatIsSeen:
-    def test_a_part_that_is_not_seen_is_less_sure(self, small, fitted, face):
+    def test_a_part_that_is_not_seen_is_less_sure(self, small, fitted):
         """Without the landmarks of the left eye its lids are less sure; those of the right eye stay as they were."""
         weights = [np.where(np.arange(68) // 6 == 7, of_left_eye, 1.0).astype(np.float32) for of_left_eye in (1, 0)]
-        seen = [jaxface.uncertainty(small, fitted, replace(face()[0], weight=weight)) for weight in weights]
+        seen = [jaxface.uncertainty(small, replace(fitted, landmark_weight=weight)) for weight in weights]
         with_it, without = (np.asarray(one.coefficient_std) for one in seen)
         left, right = (8 + small.expression_names.index(f"eyeBlink{side}") for side in ("Left", "Right"))
         assert without[left] > 1.5 * with_it[left]

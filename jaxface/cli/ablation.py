@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from jaxface.cli.options import ContourName, Output, fit_options
+from jaxface.cli.options import ContourName, LossName, Output, fit_options
 from jaxface.cli.terminal import console, face_model, printable, require_writable
 
 
@@ -33,13 +33,14 @@ def ablation(
         typer.Option(help="What calibrated uses: a detector's name or a file; without it, it is measured first."),
     ] = None,
     contour: ContourName = "replace",
+    loss: LossName = "squared",
     output: Output = Path("jaxface-ablation"),
 ) -> None:
     """Fit people whose true faces are known, with every variant.
 
     Each cell of the tables is a mean error with its 95 % confidence interval. People have odd seeds; what "calibrated"
-    uses is measured on those of even seed. --contour is that of the paper's variants. Writes ablation.json and, of
-    people, ablation.png.
+    uses is measured on those of even seed. --contour is that of the paper's variants, --loss that of all. Writes
+    ablation.json and, of people, ablation.png.
 
     \b
     Examples:
@@ -54,16 +55,16 @@ def ablation(
     require_writable(output, "--output")
     if scheme not in POINTS:
         raise typer.BadParameter(f"{scheme!r} is not one of {', '.join(POINTS)}", param_hint="--scheme")
-    fit_options(contour=contour)
+    options = fit_options(contour=contour, loss=loss)
     if contour == "march" and scheme != "ibug68":
         raise typer.BadParameter("march takes ibug68 landmarks", param_hint="--contour")
     fitted = face_model(model, "--model")
     try:
         if people is not None and _has_landmarks(Path(people)):
-            report = ablate_aflw2000(Path(people), fitted, output, contour)
+            report = ablate_aflw2000(Path(people), fitted, output, options)
         else:
             whose = fitted if people == model else face_model(people, "PEOPLE")
-            report = ablate_people(whose, fitted, output, subjects, detector, scheme, calibration, contour)
+            report = ablate_people(whose, fitted, output, subjects, detector, scheme, calibration, options)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     console().print(printable(report.title))

@@ -5,6 +5,7 @@ from typing import Literal
 
 VARIANTS = ("2d", "2d+3d", "2d+3d+w", "2d+3d+p+w", "calibrated")
 CONTOURS = ("replace", "march")
+LOSSES = ("squared", "robust")
 SOLVERS = ("structured", "jaxopt", "optax")
 DETECTORS = ("mediapipe", "dlib", "dlib+mediapipe", "fan")
 Which = Literal["all", "largest"]

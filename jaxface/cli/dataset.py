@@ -11,6 +11,7 @@ from rich.table import Table
 from jaxface.cli.options import (
     ContourName,
     DetectorName,
+    LossName,
     MinScore,
     Model,
     Output,
@@ -37,6 +38,7 @@ def dataset(
     output: Output = Path("jaxface-dataset"),
     variant: VariantName = "2d+3d+p+w",
     contour: ContourName = "replace",
+    loss: LossName = "squared",
     model: Model = None,
     detector: DetectorName = "mediapipe",
     faces: WhichFaces = "all",
@@ -66,9 +68,8 @@ def dataset(
     from jaxface.pipelines.dataset import started
     from jaxface.pipelines.stages import Settings, Tally
 
-    settings = Settings(
-        model, detector, faces, min_score, score, part_images, fit_options(variant=variant, contour=contour)
-    )
+    options = fit_options(variant=variant, contour=contour, loss=loss)
+    settings = Settings(model, detector, faces, min_score, score, part_images, options)
     require_calibration(variant, detector, model)
     keep_compilations()
     require_writable(output, "--output")

@@ -9,6 +9,7 @@ from jaxface.cli.choices import FACE_FILES, LANDMARK_SUFFIXES, USUAL_FACE_FILES
 from jaxface.cli.options import (
     ContourName,
     DetectorName,
+    LossName,
     MinScore,
     Model,
     Output,
@@ -31,6 +32,7 @@ def fit(
     report: Report = False,
     variant: VariantName = "2d+3d+p+w",
     contour: ContourName = "replace",
+    loss: LossName = "squared",
     solver: SolverName = "structured",
     iterations: Annotated[int, typer.Option(help="Rounds of shape and pose.")] = 4,
     model: Model = None,
@@ -68,7 +70,7 @@ def fit(
     from jaxface.cli.session import run
 
     chosen = some_of(FACE_FILES, formats) + (("report",) if report else ())
-    options = fit_options(variant=variant, contour=contour, solver=solver, iterations=iterations)
+    options = fit_options(variant=variant, contour=contour, loss=loss, solver=solver, iterations=iterations)
     require_calibration(variant, detector, model, landmarks)
     if same_person:
         require_joint(variant, contour)

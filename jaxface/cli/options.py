@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jaxface.cli.choices import CONTOURS, DETECTORS, SOLVERS, VARIANTS, Which
+from jaxface.cli.choices import CONTOURS, DETECTORS, LOSSES, SOLVERS, VARIANTS, Which
 
 
 def one_of(names: Iterable[str], flag: str, words: str):
@@ -22,6 +22,9 @@ Model = Annotated[
 VariantName = Annotated[str, one_of(VARIANTS, "--variant", "Variant of the method: {}.")]
 ContourName = Annotated[
     str, one_of(CONTOURS, "--contour", "What becomes of the 2D contour where the face hides its jaw: {}.")
+]
+LossName = Annotated[
+    str, one_of(LOSSES, "--loss", "How landmarks count that are far from any likely face, as behind a hand: {}.")
 ]
 SolverName = Annotated[str, one_of(SOLVERS, "--solver", "Solver: {}.")]
 DetectorName = Annotated[str, one_of(DETECTORS, "--detector", "Detector: {}, or one that another package registers.")]

@@ -11,6 +11,7 @@ from rich.table import Table
 from jaxface.cli.choices import SMOOTHNESS, VIDEO_FILES
 from jaxface.cli.options import (
     DetectorName,
+    LossName,
     Model,
     Output,
     VariantName,
@@ -40,6 +41,7 @@ def video(
         float, typer.Option(min=0, help="How long a camera is recorded, if Ctrl-C does not end it before.")
     ] = 3600.0,
     variant: VariantName = "2d+3d+p+w",
+    loss: LossName = "squared",
     model: Model = None,
     detector: DetectorName = "mediapipe",
 ) -> None:
@@ -60,7 +62,7 @@ def video(
     from jaxface.pipelines.video import fit_video
 
     chosen = some_of(VIDEO_FILES, formats)
-    options = fit_options(variant=variant)
+    options = fit_options(variant=variant, loss=loss)
     require_joint(variant)
     keep_compilations()
     require_writable(output, "--output")

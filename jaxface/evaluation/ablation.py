@@ -3,7 +3,7 @@
 The shape error is ``micc85``'s (``jaxface.evaluation.protocols``); of a dense mesh every few vertices are measured.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -39,14 +39,13 @@ class Cell:
     count: int
 
 
-def fits(
-    model: MorphableModel, landmarks: Landmarks, calibration: str, contour: str = "replace"
-) -> dict[str, FitResult]:
-    """The mean face and every variant, each all faces in one batch; the paper's with this ``contour``."""
-    options = {name: FitOptions(name, contour=contour) for name in VARIANTS if name != "calibrated"}
-    options |= {"calibrated": FitOptions("calibrated", calibration=calibration)}
+def fits(model: MorphableModel, landmarks: Landmarks, options: FitOptions) -> dict[str, FitResult]:
+    """The mean face and every variant, each all faces in one batch; ``options`` are theirs but for the variant, and
+    ``contour`` the paper's alone."""
+    asked = {name: replace(options, variant=name) for name in VARIANTS if name != "calibrated"}
+    asked |= {"calibrated": replace(options, variant="calibrated", contour="replace")}
     return {MEAN_FACE: mean_face(model, landmarks)} | {
-        name: fit_batch(model, landmarks, asked) for name, asked in options.items()
+        name: fit_batch(model, landmarks, each) for name, each in asked.items()
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from jaxface.export.files import atomic_write
 from jaxface.model.morphable import MorphableModel
@@ -28,9 +29,10 @@ def write_npz(path: str | Path, result: FitResult, landmarks: Landmarks) -> None
 
     ``numpy.load`` opens the file without pickle. Its arrays, each with the batch axes *b in front: ``identity`` (Na,),
     ``expression`` (Nb,), ``scale`` (), ``rotation`` (3, 3), ``translation`` (2,), ``depth_offset`` (3,),
-    ``weight_2d`` (), ``weight_3d`` (), ``cost`` (), ``iterations`` (), ``status`` (), ``landmarks_xy`` (L, 2),
-    ``landmarks_xyz`` (L, 3), ``landmarks_weight`` (L,), which is absent if all are believed alike, and
-    ``landmarks_scheme``, a string. Units and frames are those of ``FitResult``, ``Pose`` and ``Landmarks``.
+    ``weight_2d`` (), ``weight_3d`` (), ``cost`` (), ``iterations`` (), ``status`` (), ``landmark_weight`` (L,), absent
+    if all counted alike, ``landmarks_xy`` (L, 2), ``landmarks_xyz`` (L, 3), ``landmarks_weight`` (L,), absent if all
+    are believed alike, and ``landmarks_scheme``, a string. Units and frames are those of ``FitResult``, ``Pose`` and
+    ``Landmarks``.
 
     Raises:
       ValueError: the folder does not exist.
@@ -39,8 +41,8 @@ def write_npz(path: str | Path, result: FitResult, landmarks: Landmarks) -> None
     arrays = {name: getattr(result, name) for name in _RESULT}
     arrays |= {name: getattr(result.pose, name) for name in _POSE}
     arrays |= {"landmarks_xy": landmarks.xy, "landmarks_xyz": landmarks.xyz, "landmarks_scheme": landmarks.scheme}
-    if landmarks.weight is not None:
-        arrays["landmarks_weight"] = landmarks.weight
+    weights = {"landmark_weight": result.landmark_weight, "landmarks_weight": landmarks.weight}
+    arrays |= {name: weight for name, weight in weights.items() if weight is not None}
     content, stored = BytesIO(), cast(dict[str, Any], {name: np.asarray(value) for name, value in arrays.items()})
     np.savez_compressed(content, **stored)
     atomic_write(path, content.getvalue())
@@ -61,16 +63,21 @@ def read_npz(path: str | Path) -> tuple[FitResult, Landmarks]:
         raise ValueError(f"fit {path}: not a fit.npz ({error})") from None
     try:
         pose = Pose(**{name: jnp.asarray(data[name]) for name in _POSE})
-        result = FitResult(pose=pose, **{name: jnp.asarray(data[name]) for name in _RESULT})
+        fields = {name: jnp.asarray(data[name]) for name in _RESULT}
+        result = FitResult(pose=pose, **fields, landmark_weight=_weight(data, "landmark_weight"))
         landmarks = Landmarks(
             xy=jnp.asarray(data["landmarks_xy"]),
             xyz=jnp.asarray(data["landmarks_xyz"]),
-            weight=jnp.asarray(data["landmarks_weight"]) if "landmarks_weight" in data else None,
+            weight=_weight(data, "landmarks_weight"),
             scheme=cast(Scheme, str(data["landmarks_scheme"])),
         )
     except KeyError as error:
         raise ValueError(f"fit {path}: the field {error} is missing") from None
     return result, landmarks
+
+
+def _weight(data: dict[str, np.ndarray], name: str) -> Array | None:
+    return jnp.asarray(data[name]) if name in data else None
 
 
 def write_json(
@@ -118,6 +125,7 @@ def write_json(
         "depth_offset_px": result.depth_offset,
         "weight_2d": result.weight_2d,
         "weight_3d": result.weight_3d,
+        "landmark_weight": result.landmark_weight,
         "cost": result.cost,
         "iterations": result.iterations,
         "model": {"name": model.name, "licence": model.licence},

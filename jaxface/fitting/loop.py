@@ -11,10 +11,11 @@ from jaxface import camera, energies, solvers
 from jaxface.calibration import corrected, load_calibration
 from jaxface.camera import HIGHEST
 from jaxface.fitting.coordinates import Coordinates
-from jaxface.fitting.frame import Frame, to_unit
+from jaxface.fitting.frame import Frame, Unit, to_unit
 from jaxface.fitting.marching import marched
 from jaxface.fitting.options import FitOptions
 from jaxface.fitting.pose import data_weights, initial_pose
+from jaxface.fitting.robust import landmark_weights
 from jaxface.model.morphable import LandmarkModel
 from jaxface.types import FitResult, Landmarks, Pose, Status
 
@@ -30,8 +31,23 @@ def fit_one(
     A face that cannot be fitted comes back as the mean face with a status that says why. Beside it come Eq. 4 at the
     start and after each round, which compiles to nothing where it is not taken.
     """
-    solver = solvers.solver(options.solver)
     unit, frame, status = to_unit(landmarks, frontal(model.mean))
+    state, costs, _ = alternate(model, axes, options, believed(model, axes, options, unit))
+    return finished(model, frame, status, *state, options), costs
+
+
+def believed(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit: Unit) -> Unit:
+    """The landmarks with the weights that the options' loss gives them."""
+    if options.loss == "squared":
+        return unit
+    once = partial(alternate, model, axes, replace(options, iterations=1))
+    return unit._replace(weight=landmark_weights(lambda unit, stiffness: once(unit, stiffness)[2], unit))
+
+
+def alternate(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit: Unit, stiffness: float = 1.0):
+    """The loop in a unit frame, its priors times ``stiffness``: what ``finished`` takes, Eq. 4 as above, and how far
+    each landmark is off in the image, squared (L,), in mm² at the mean face's scale."""
+    solver = solvers.solver(options.solver)
     xy, xyz, weight = unit
     calibrated = options.variant == "calibrated"
     first = "2d+3d+p+w" if calibrated else options.variant
@@ -44,7 +60,8 @@ def fit_one(
         weights_at = lambda _: (1 - depth, depth)
         first_scale, rotation, xy = initial_pose(model, xy, xyz, weight, "2d+3d", solver.solve_pose)
 
-    prior = jnp.asarray(options.identity_prior, xy.dtype) * first_scale**2  # mm² in units, at the mean face's scale
+    # mm² in units, at the mean face's scale
+    prior = jnp.asarray(stiffness * options.identity_prior, xy.dtype) * first_scale**2
     middle_2d, middle_3d = energies.mean_point(xy, weight), energies.mean_point(xyz, weight)
     every = energies.centred(model.mean.T, weight), xy - middle_2d[:, None], xyz - middle_3d[:, None]
     patterns, basis = (axes.patterns, axes.sampled) if weight is None else (None, None)
@@ -113,9 +130,9 @@ def fit_one(
     states = jax.tree.map(lambda first, later: jnp.append(first[None], later, axis=0), begun, tuple(states))
     costs = jax.vmap(cost_at)(*states)
     coefficients = jnp.matmul(axes.mixing, coordinates, precision=HIGHEST)
+    off = (projected - energies.merge(last_xy, centred_xyz, weight, *weights).points)[:2] / first_scale
     middles = middle_2d, middle_3d
-    pose = scale, rotation, middles
-    return finished(model, frame, status, coefficients, *pose, weight, weights, cost, moved, options), costs
+    return (coefficients, scale, rotation, middles, weight, weights, cost, moved), costs, jnp.sum(off**2, axis=0)
 
 
 def finished(
@@ -141,6 +158,7 @@ def finished(
         cost=cost,
         iterations=jnp.asarray(options.iterations, jnp.int32),
         status=status.astype(jnp.int32),
+        landmark_weight=weight,
     )
     return _or_mean_face(result)
 
@@ -160,5 +178,6 @@ def _or_mean_face(result: FitResult) -> FitResult:
     blank = jax.tree.map(jnp.zeros_like, result)
     frontal = jnp.asarray(camera.FRONTAL, result.pose.rotation.dtype)
     pose = Pose(jnp.ones_like(result.pose.scale), frontal, blank.pose.translation)
-    mean_face = replace(blank, pose=pose, iterations=result.iterations, status=status)
+    even = None if result.landmark_weight is None else jnp.ones_like(result.landmark_weight)
+    mean_face = replace(blank, pose=pose, iterations=result.iterations, status=status, landmark_weight=even)
     return jax.tree.map(lambda ours, theirs: jnp.where(fitted & finite, ours, theirs), result, mean_face)

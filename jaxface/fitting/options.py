@@ -7,6 +7,7 @@ from jaxface import solvers
 
 Variant = Literal["2d", "2d+3d", "2d+3d+w", "2d+3d+p+w", "calibrated"]
 Contour = Literal["replace", "march"]
+Loss = Literal["squared", "robust"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class FitOptions:
     ``contour`` says what becomes of the 2D contour, which follows the outline that is seen and not the jaw behind it.
     ``"replace"`` is the paper's: p replaces the hidden points by the 3D ones, once. ``"march"``: in every round each
     point pulls what is the model's own outline there by then. It takes the paper's variants and the 68 points.
+    ``loss`` says what landmarks cost that are far from any likely face: ``"squared"``, the paper's, takes them as they
+    are; ``"robust"`` lets them count for little, as behind a hand or hair (``jaxface.fitting.robust``).
     ``solver`` is ``"structured"`` (the default), ``"jaxopt"`` (the stock Levenberg-Marquardt, the reference) or
     ``"optax"`` (L-BFGS).
     ``iterations`` counts the rounds of shape and pose.
@@ -35,11 +38,13 @@ class FitOptions:
     iterations: int = 4
     calibration: str = "mediapipe"
     contour: str = "replace"
+    loss: str = "squared"
     identity_prior: float = 5.0
     expression_prior: float = 30.0
 
     def __post_init__(self):
-        choices = {"variant": get_args(Variant), "contour": get_args(Contour), "solver": tuple(solvers.NAMES)}
+        choices = {"variant": get_args(Variant), "contour": get_args(Contour), "loss": get_args(Loss)}
+        choices |= {"solver": tuple(solvers.NAMES)}
         for name, taken in choices.items():
             if getattr(self, name) not in taken:
                 raise ValueError(f"{name}={getattr(self, name)!r}: takes one of {', '.join(taken)}")

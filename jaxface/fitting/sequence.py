@@ -17,8 +17,9 @@ from jaxface import camera, energies, solvers
 from jaxface.camera import HIGHEST
 from jaxface.fitting.api import at_landmarks, check, floating
 from jaxface.fitting.chain import solve_chain
+from jaxface.fitting.coordinates import Coordinates
 from jaxface.fitting.frame import Frame, to_unit
-from jaxface.fitting.loop import finished, frontal
+from jaxface.fitting.loop import believed, finished, frontal
 from jaxface.fitting.options import FitOptions
 from jaxface.fitting.pose import data_weights, initial_pose
 from jaxface.fitting.shared_shape import solve_shapes
@@ -66,16 +67,17 @@ def fit_sequence(
     if options.contour == "march":
         raise ValueError("options.contour='march': takes replace; a single fit can march")
     landmarks = floating(landmarks)
-    there, _ = at_landmarks(model, landmarks, options)
-    return _fit_sequence(there, landmarks, options, jnp.asarray(smoothness, there.mean.dtype))
+    there, axes = at_landmarks(model, landmarks, options)
+    return _fit_sequence(there, axes, landmarks, options, jnp.asarray(smoothness, there.mean.dtype))
 
 
 @partial(jax.jit, static_argnames="options")
 def _fit_sequence(
-    model: LandmarkModel, landmarks: Landmarks, options: FitOptions, smoothness: Float[Array, ""]
+    model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, options: FitOptions, smoothness: Float[Array, ""]
 ) -> FitResult:
     solve_pose = solvers.solver(options.solver).solve_pose
-    (xy, xyz, weight), frame, status = jax.vmap(to_unit, (0, None))(landmarks, frontal(model.mean))
+    unit, frame, status = jax.vmap(to_unit, (0, None))(landmarks, frontal(model.mean))
+    xy, xyz, weight = jax.vmap(partial(believed, model, axes, options))(unit)
     begin = lambda xy, xyz, weight: initial_pose(model, xy, xyz, weight, options.variant, solve_pose)
     size, rotation, xy = jax.vmap(begin)(xy, xyz, weight)
     # From here on in mm at the scale of the mean face, so that a large photograph says no more than a small one.

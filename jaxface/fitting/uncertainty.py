@@ -22,11 +22,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from jaxface.calibration import corrected, load_calibration
 from jaxface.camera import HIGHEST
 from jaxface.energies import centred
-from jaxface.fitting.api import check, floating
-from jaxface.fitting.frame import relative
+from jaxface.fitting.api import check
 from jaxface.fitting.options import FitOptions
 from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478
 from jaxface.model.morphable import LandmarkModel, MorphableModel
@@ -108,20 +106,18 @@ def uncertainty(
     Args:
       model: the face model that was fitted.
       result: of one face. A face that was not fitted has the prior's uncertainty.
-      landmarks: what was fitted; only their scheme and weights count. None: the 68 points (MediaPipe's where the model
-        has no 68), all believed alike.
-      options: what they were fitted with: the priors, and whether landmarks were calibrated.
+      landmarks: what was fitted; only their scheme counts. None: the 68 points (MediaPipe's where the model has no 68).
+      options: what they were fitted with: the priors, and the variant, whose errors ``DETECTED`` may know.
       errors: standard deviations in mm that no fit can know of itself; None: those in ``DETECTED``, measured for the
         embedded model and MediaPipe (``python -m benchmarks.coverage`` measures others).
 
     Raises:
       ValueError: ``result`` is a batch or of another model, or ``landmarks`` are not what a fit takes.
     """
-    scheme, weight = _default_scheme(model), None
+    scheme = _default_scheme(model)
     if landmarks is not None:
         check(model, landmarks, options, batch=False)
         scheme = landmarks.scheme
-        weight = None if landmarks.weight is None else floating(landmarks).weight
     if batch := np.shape(result.pose.scale):
         raise ValueError(
             f"result: got a batch of shape {batch}, takes one face; "
@@ -131,7 +127,7 @@ def uncertainty(
     if sizes != (taken := (model.identity.shape[-1], model.expression.shape[-1])):
         raise ValueError(f"result: got {sizes} coefficients, the model {model.name!r} has {taken}")
     known = errors or DETECTED.get(options.variant, DETECTED[scheme])
-    return _uncertainty(model, result, weight, scheme, options, known)
+    return _uncertainty(model, result, scheme, options, known)
 
 
 def _default_scheme(model: MorphableModel) -> Scheme:
@@ -142,17 +138,12 @@ def _default_scheme(model: MorphableModel) -> Scheme:
 
 
 @partial(jax.jit, static_argnames=("scheme", "options"))
-def _uncertainty(model, result, weight, scheme: Scheme, options: FitOptions, errors: Errors) -> Uncertainty:
+def _uncertainty(model, result, scheme: Scheme, options: FitOptions, errors: Errors) -> Uncertainty:
     dtype = jnp.result_type(model.mean.dtype, result.identity.dtype)
     as_wide = lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
-    model, result, weight = jax.tree.map(as_wide, (model, result, weight))
+    model, result = jax.tree.map(as_wide, (model, result))
     there = model.at_landmarks(scheme)
-    pose, size = result.pose, there.basis.shape[-1]
-    if weight is not None:  # as the fit takes them
-        weight = relative(jnp.nan_to_num(weight))
-    if options.variant == "calibrated":
-        table, blank = load_calibration(options.calibration, scheme), jnp.zeros_like(there.mean.T)
-        weight = corrected(table, scheme, pose.scale, pose.rotation, blank[:2], blank, weight)[1].astype(dtype)
+    pose, size, weight = result.pose, there.basis.shape[-1], result.landmark_weight
     moved = motion(there, result, jnp.ones_like(there.mean[:, 0]) if weight is None else weight)
     told = jnp.einsum("cln,clm->nm", moved, moved, precision=HIGHEST)  # MᵀM
     prior = jnp.where(jnp.arange(size) < there.identity_size, options.identity_prior, options.expression_prior)

@@ -1,7 +1,7 @@
 """The ablation from people, or from AFLW2000-3D's landmarks, to tables, JSON and a picture."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import jax
@@ -18,7 +18,7 @@ from jaxface.evaluation.noise import measured, simulated
 from jaxface.evaluation.subjects import Subjects, subjects
 from jaxface.export.files import atomic_write, png
 from jaxface.export.records import versions
-from jaxface.fitting import vertices
+from jaxface.fitting import FitOptions, vertices
 from jaxface.model.morphable import MorphableModel
 from jaxface.rendering.error_map import draw_errors
 from jaxface.rendering.people import PIXELS_A_MM, Painter
@@ -75,7 +75,7 @@ def ablate_people(
     detector: str | None = None,
     scheme: Scheme = "ibug68",
     calibration: str | None = None,
-    contour: str = "replace",
+    options: FitOptions = FitOptions(),
 ) -> Report:
     """Fit a model to people of a model, of odd seed, and write what is found into a folder.
 
@@ -87,7 +87,7 @@ def ablate_people(
       detector: what finds the landmarks on drawn photographs; None: they are simulated.
       calibration: what the variant ``calibrated`` uses (``FitOptions``); None: it is measured on as many people of the
         fitted model, of even seed, and written beside.
-      contour: that of the paper's variants.
+      options: of all fits but for the variant and the calibration; ``contour`` is that of the paper's variants.
     """
     if calibration is not None:
         load_calibration(calibration, scheme)  # a wrong one is said before any work is done
@@ -104,7 +104,7 @@ def ablate_people(
         table = simulate() if detector is None else calibrate(model, detector, count, scheme)
         calibration = str((folder / CALIBRATION).resolve())
         save_calibration(calibration, **{scheme: table})
-    results = fits(model, landmarks, calibration, contour)
+    results = fits(model, landmarks, replace(options, calibration=calibration))
     error, yaw = ShapeError(model, people, np.nonzero(found)[0]), people.yaw[found]
     turned = {name: np.abs(np.asarray(result.pose.euler_deg)[:, 1] - yaw) for name, result in results.items()}
     shape = {name: error(np.asarray(vertices(model, result))) for name, result in results.items()}
@@ -117,14 +117,14 @@ def ablate_people(
     return report
 
 
-def ablate_aflw2000(path: Path, model: MorphableModel, folder: Path, contour: str = "replace") -> Report:
+def ablate_aflw2000(path: Path, model: MorphableModel, folder: Path, options: FitOptions = FitOptions()) -> Report:
     """Fit a model to AFLW2000-3D's landmarks: of every second face, the others give the calibration.
 
     Args:
       path: an ``.npz`` with ``pts68`` (n, 3, 68) pixels, y down and z toward the viewer, ``yaw_deg`` (n,), positive to
         the image's left, and ``reannotated_xy`` (n, 2, 68) by other annotators, which are the 2D landmarks. The 3D ones
         are ``pts68`` with noise.
-      contour: that of the paper's variants.
+      options: as for people.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with np.load(path) as data:
@@ -136,7 +136,8 @@ def ablate_aflw2000(path: Path, model: MorphableModel, folder: Path, contour: st
     faces = Landmarks(xy.astype(np.float32), (true + noise).astype(np.float32))
     half = lambda start: jax.tree.map(lambda leaf: leaf[start::2], faces)
     save_calibration(folder / CALIBRATION, ibug68=measured(model, half(0), true[::2]))
-    results = fits(model, half(1), str((folder / CALIBRATION).resolve()), contour)
+    calibration = str((folder / CALIBRATION).resolve())
+    results = fits(model, half(1), replace(options, calibration=calibration))
     true, yaw = true[1::2], yaw[1::2]
     report = Report(f"{len(yaw)} faces of AFLW2000-3D, {model.name} fitted", {"NME %": {}, "yaw error °": {}})
     for name, result in results.items():
