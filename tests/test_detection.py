@@ -13,8 +13,9 @@ import jaxface
 from jaxface import camera
 from jaxface.detection import detect, read_image
 from jaxface.detection.finding import FaceFinder
-from jaxface.detection.heads import laid
+from jaxface.detection.heads import extent, laid, middle
 from jaxface.detection.native import native_logs_dropped
+from jaxface.detection.networks import BlazeFace, FaceMesh, Seen
 from jaxface.detection.silhouettes import visible_contour
 from jaxface.detection.tiling import levels
 from jaxface.evaluation.subjects import subjects
@@ -113,6 +114,25 @@ def test_a_turned_head_is_found_and_turned_nearly_so_far(finder, drawn_people, s
     assert np.linalg.norm(error[INNER], axis=1).mean() < PIXELS_A_MM * (5 if least < 70 else 9)
     turned = np.degrees(np.arcsin(laid(points)[0][2, 0]))
     assert abs(turned - people.yaw[index]) < (14 if least < 70 else 20)
+
+
+@pytest.mark.parametrize("turned", ["first", "second", "none"])
+def test_a_head_is_tried_as_a_turned_one_where_any_look_sees_it_so(finder, mean_face, monkeypatch, turned):
+    """The first look finds a candidate and three more look at it. The mesh sees a face in stretched crops alone."""
+    points = mean_face(70.0)
+    place, size = middle(points), extent(points)
+
+    def look(network, image, crop, least):
+        name = "first" if crop.width == 600 else "second" if crop.width < 2.5 * size else "others"
+        eye, mouth, ear, nose = (-0.1, -0.2), (-0.1, 0.2), (0, 0), (0.6 if name == turned else 0.3, 0)
+        offsets = np.array([eye, eye, nose, mouth, ear, ear])
+        return [Seen(0.8 if name == "second" else 0.9, place, size, place + size * offsets)]
+
+    in_stretched = lambda network, image, crop: (points, float(crop.height > 1.1 * crop.width))
+    monkeypatch.setattr(BlazeFace, "__call__", look)
+    monkeypatch.setattr(FaceMesh, "__call__", in_stretched)
+    found = finder.search(np.zeros((600, 600, 3), np.uint8))
+    assert len(found) == (0 if turned == "none" else 1)
 
 
 @pytest.fixture(scope="module")

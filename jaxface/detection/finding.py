@@ -72,16 +72,19 @@ class FaceFinder:
 
     def _confirmed(self, image: np.ndarray, face: Seen) -> np.ndarray | None:
         sure = face.score >= _SURE and not _turned(face)
+        views = [face]
         if not sure:
             again = looks(self._find, image, face.middle, face.side)
             if likelihood(again) < _AGAIN:
                 return None
-            face = max(filter(None, again), key=lambda look: look.score)
-        for crop in _crops(face):
-            points = self._settled(image, crop, _SETTLED if sure else 0.0, _turned(face))
-            if points is not None:
-                again = () if sure else looks(self._find, image, middle(points), extent(points))
-                return points if sure or likelihood(again) >= _LIKELY else None
+            seen = sorted(filter(None, again), key=lambda look: -look.score)
+            views = list(filter(_turned, (*seen, face))) or seen[:1]  # not every look sees how far it is round
+        for view in views:
+            for crop in _crops(view):
+                points = self._settled(image, crop, _SETTLED if sure else 0.0, _turned(view))
+                if points is not None:
+                    again = () if sure else looks(self._find, image, middle(points), extent(points))
+                    return points if sure or likelihood(again) >= _LIKELY else None
         return None
 
     def _settled(self, image: np.ndarray, crop: Crop, near: float, turned: bool) -> np.ndarray | None:
