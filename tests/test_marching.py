@@ -15,9 +15,11 @@ from jaxface import FitOptions, Landmarks
 from jaxface.calibration import Calibration
 from jaxface.evaluation.noise import simulated
 from jaxface.evaluation.subjects import subjects
+from jaxface.export.report import landmark_errors
 from jaxface.fitting import outline
 from jaxface.model.contours import CANDIDATES, contour_lines
 from jaxface.model.correspondences import JAW
+from jaxface.rendering.overlay import DETECTED_2D, overlay
 from jaxface.rendering.rasterizer import rasterize
 
 pytestmark = pytest.mark.usefixtures("run_once")
@@ -100,6 +102,23 @@ def test_where_nothing_replaces_hidden_points_marching_finds_the_pose_and_its_ou
     assert error["march"].mean() < 0.2 < 2.0 < error["replace"].mean()
     assert off["march"] < 0.3 * off["replace"]
     assert (fits["march"].cost[turned] < fits["replace"].cost[turned]).all()
+
+
+def test_the_picture_and_the_errors_of_a_marched_fit_are_those_of_its_outline(small, people):
+    """Of points on the outline: no line leads from them to the jaw."""
+    people, landmarks = people
+    row = int(np.argmin(np.abs(np.abs(people.yaw) - 55)))
+    seen = Landmarks(100 + 2 * (landmarks.xy[row] - landmarks.xy[row].min(axis=0)), 2 * landmarks.xyz[row])
+    options = FitOptions("2d+3d", contour="march")
+    result = jaxface.fit(small, seen, options)
+    image = np.zeros((600, 600, 3), np.uint8)
+    yellow, errors = {}, {}
+    for name in ("replace", "march"):
+        picture = overlay(image, small, result, seen, contour=name)
+        yellow[name] = (picture[:, : picture.shape[1] // 2] == DETECTED_2D).all(axis=-1).sum()
+        errors[name] = landmark_errors(small, result, seen, name)["jaw line"]
+    assert errors["march"] < 1.5 < 5 < errors["replace"], errors
+    assert yellow["march"] < 0.8 * yellow["replace"], yellow
 
 
 def test_derivatives_of_a_marched_fit(x64, small, face):

@@ -114,7 +114,7 @@ def timed(model: MorphableModel, face: Face, options: FitOptions) -> Face:
 
 def draw_overlay(model: MorphableModel, face: Face) -> np.ndarray:
     """The landmarks and the mesh over the photograph, (h, w, 3) uint8."""
-    return overlay(face.photograph.image, model, face.result, face.landmarks, PANEL)
+    return overlay(face.photograph.image, model, face.result, face.landmarks, PANEL, face.options.contour)
 
 
 def bake(model: MorphableModel, face: Face, side: int) -> np.ndarray | None:

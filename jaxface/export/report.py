@@ -19,7 +19,7 @@ from jaxface.fitting import FitOptions, cost_history, uncertainty
 from jaxface.model import correspondences as groups
 from jaxface.model.morphable import MorphableModel
 from jaxface.rendering.overlay import draw_faces, overlay
-from jaxface.rendering.posed import image_landmarks
+from jaxface.rendering.posed import seen_landmarks
 from jaxface.rendering.texture import texture as bake
 from jaxface.rendering.uncertainty_map import draw_uncertainty
 from jaxface.types import AnyArray, FitResult, Landmarks, Status
@@ -90,10 +90,10 @@ def write_report(
         facts=_facts(result),
         photograph=_picture(_reduced(image)),
         landmarks=_picture(draw_faces(image, [landmarks], [str(face + 1)])) if _finite(landmarks) else None,
-        overlay=_picture(overlay(image, model, result, landmarks)),
+        overlay=_picture(overlay(image, model, result, landmarks, contour=options.contour)),
         viewer=_viewer(model, result, texture),
         certainty=_picture(_certainty(model, result, landmarks, options)) if status.fitted else None,
-        errors=_bars(landmark_errors(model, result, landmarks)) if status.fitted else [],
+        errors=_bars(landmark_errors(model, result, landmarks, options.contour)) if status.fitted else [],
         costs=_chart(model, result, landmarks, options) if alone else [],
         expression=_bars(_named(model, result), ordered=True),
         identity=_bars(_numbered(result.identity)),
@@ -105,10 +105,12 @@ def write_report(
     atomic_write(path, page.encode())
 
 
-def landmark_errors(model: MorphableModel, result: FitResult, landmarks: Landmarks) -> dict[str, float]:
+def landmark_errors(
+    model: MorphableModel, result: FitResult, landmarks: Landmarks, contour: str = "replace"
+) -> dict[str, float]:
     """How far the fitted landmarks are from the detected 2D ones, in mm across the image: the mean of each part of the
-    68 points, and of all."""
-    fitted = image_landmarks(model, result, landmarks.scheme)[:, :2]
+    68 points, and of all. Those of the contour are where the fit with this ``contour`` takes them to be seen."""
+    fitted = seen_landmarks(model, result, landmarks.scheme, contour)
     apart = np.linalg.norm(fitted - np.asarray(landmarks.xy), axis=-1) / float(result.pose.scale)
     parts = _PARTS if landmarks.scheme == "ibug68" else {}
     return {name: float(apart[points].mean()) for name, points in parts.items()} | {"all": float(apart.mean())}

@@ -165,7 +165,7 @@ def write_face(
         if "overlay" in files:
             from jaxface.rendering.overlay import overlay
 
-            atomic_write(files["overlay"], png(overlay(image, model, result, landmarks)))
+            atomic_write(files["overlay"], png(overlay(image, model, result, landmarks, contour=options.contour)))
         if "npz" in files:
             write_npz(files["npz"], result, landmarks)
         name = readable_name(source)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxface.detection.reading import require_photograph
 from jaxface.model import correspondences as groups
 from jaxface.model.morphable import MorphableModel
-from jaxface.rendering.posed import image_landmarks, image_vertices
+from jaxface.rendering.posed import image_vertices, seen_landmarks
 from jaxface.rendering.shading import draw_mesh
 from jaxface.types import FitResult, Landmarks, Status
 
@@ -61,6 +61,7 @@ def overlay(
     result: FitResult,
     landmarks: Landmarks,
     panel: tuple[int, int] = PANEL,
+    contour: str = "replace",
 ) -> np.ndarray:
     """Draw a fit: on the left the detected landmarks and the model's own, on the right the half-transparent mesh.
 
@@ -71,6 +72,7 @@ def overlay(
       image: (H, W, 3) uint8 RGB.
       landmarks: what the face was fitted to; points that are not finite are left out.
       panel: the longer side of each half in pixels, at least and at most.
+      contour: as in the fit's options; with ``"march"`` the model's contour is drawn where its outline is.
 
     Returns:
       (h, w, 3) uint8, w at most twice the larger number of ``panel``.
@@ -79,11 +81,11 @@ def overlay(
       ValueError: ``result`` is a batch, ``image`` is not (H, W, 3) uint8, or the model has no landmarks of this scheme.
     """
     image = require_photograph(image)
-    fitted = image_landmarks(model, result, landmarks.scheme)
+    fitted = seen_landmarks(model, result, landmarks.scheme, contour)
     xy, xyz = np.asarray(landmarks.xy, np.float32), np.asarray(landmarks.xyz, np.float32)
     window = _Window.around(xy, image.shape[0], image.shape[1], panel)
     photograph = window.cut(image)
-    left = _draw_landmarks(photograph, window, xy, xyz[:, :2], fitted[:, :2])
+    left = _draw_landmarks(photograph, window, xy, xyz[:, :2], fitted)
     right = _draw_mesh(photograph, window, image_vertices(model, result), np.asarray(model.triangles))
     return np.concatenate([left, _caption(right, result)], axis=1)
 

@@ -5,6 +5,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxface import camera
+from jaxface.fitting import outline
+from jaxface.model.correspondences import JAW
 from jaxface.model.morphable import MorphableModel
 from jaxface.types import FitResult
 
@@ -40,6 +42,18 @@ def image_landmarks(model: MorphableModel, result: FitResult, scheme: str) -> np
         raise ValueError(f"landmarks: got scheme {scheme!r}, the model {model.name!r} takes {known}")
     points = model.landmark_positions(jnp.asarray(model_vertices(model, result)), scheme)
     return _to_image(points, result)
+
+
+def seen_landmarks(model: MorphableModel, result: FitResult, scheme: str, contour: str = "replace") -> np.ndarray:
+    """(L, 2) float32 pixels: what a fit with this ``contour`` takes the detected 2D landmarks for. Those of
+    ``image_landmarks``; but where the contour marches, the 17 where the face ends.
+
+    Raises: as ``image_landmarks``.
+    """
+    points = image_landmarks(model, result, scheme)[:, :2]
+    if contour == "march":
+        points = np.concatenate([np.asarray(outline(model, result), np.float32), points[JAW.stop :]])
+    return points
 
 
 def _to_image(points: Float[Array, "n 3"], result: FitResult) -> np.ndarray:
