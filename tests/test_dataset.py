@@ -101,7 +101,7 @@ def test_a_row_is_what_detect_and_fit_give_and_a_broken_image_is_a_row_that_says
     assert result.exit_code == 1 and result.stderr == ""  # for the broken one
     assert result.stdout.startswith("3 images, 1 faces fitted, 2 failures\n")
     astronaut, broken, nobody = rows(tmp_path / "out")
-    assert broken["error"] == "not an image in a format that Pillow reads" and nobody["error"] == "no face was found"
+    assert broken["error"].startswith("not an image") and nobody["error"] == "no face was found"
     for row, name in ((astronaut, "deep/astronaut.png"), (broken, "deep/broken.jpg"), (nobody, "nobody.png")):
         assert row["source"] == str(tmp_path / "in" / name)
     assert all(value is None for name, value in broken.items() if name not in ("source", "error"))

@@ -114,7 +114,7 @@ def test_what_is_no_image_is_refused_in_one_sentence(tmp_path):
         ("missing.jpg", "no such file"),
         ("", "a folder; give the image files in it"),
         ("empty.jpg", "the file is empty"),
-        ("text.jpg", "not an image in a format that Pillow reads"),
+        ("text.jpg", "not an image in a format that Pillow reads; save it as JPEG or PNG"),
         ("x" * 300, "cannot be read .File name too long."),
         ("text.jpg/under.jpg", "cannot be read .Not a directory."),
         ("nul\0.jpg", "cannot be read .embedded null byte."),

@@ -43,7 +43,7 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         problem = "a folder; give the image files in it"
     except UnidentifiedImageError:
         empty = Path(path).stat().st_size == 0
-        problem = "the file is empty" if empty else "not an image in a format that Pillow reads"
+        problem = "the file is empty" if empty else "not an image in a format that Pillow reads; save it as JPEG or PNG"
     except Exception as error:  # a decoder that meets broken bytes may raise anything
         problem = f"cannot be read ({getattr(error, 'strerror', None) or str(error) or type(error).__name__})"
     raise ValueError(f"{path}: {problem}")
