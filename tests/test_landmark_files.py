@@ -175,7 +175,8 @@ def test_a_bad_file_is_named_with_what_it_has_and_what_is_taken(tmp_path, name):
     [
         ({"left": GOOD, "right": GOOD}, "the fields left, right; takes xy, and xyz and weight, or one array"),
         ({"xy": GOOD[None], "xyz": np.zeros((2, 68, 3))}, "different numbers of faces"),
-        ({"xy": GOOD}, r"xy of shape \(2,\)"),
+        ({"xy": GOOD[:5]}, r"xy of shape \(5, 2\)"),
+        ({"xy": GOOD, "xyz": np.zeros((2, 68, 3))}, r"xyz of shape \(2, 68, 3\)"),
         ({"xy": GOOD[None] > 0}, "xy of bool; takes numbers"),
         ({"xy": GOOD[None] * 1j}, "xy of complex64; takes numbers"),
     ],
@@ -184,6 +185,12 @@ def test_bad_fields_of_a_npz(tmp_path, fields, says):
     np.savez(tmp_path / "a.npz", **fields)
     with pytest.raises(ValueError, match=says):
         read_landmarks(tmp_path / "a.npz")
+
+
+def test_the_fields_of_a_npz_may_be_those_of_one_face(tmp_path):
+    face = Landmarks(GOOD, points(1, dimensions=3), np.ones(68, np.float32))
+    np.savez(tmp_path / "a.npz", xy=face.xy, xyz=face.xyz, weight=face.weight)
+    same(read_landmarks(tmp_path / "a.npz"), [face])
 
 
 def test_a_damaged_npz_is_refused(tmp_path):

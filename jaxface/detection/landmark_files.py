@@ -29,8 +29,8 @@ def read_landmarks(path: str | Path) -> list[Landmarks]:
 
     * ``.pts``: one face of 68 2D points between braces, as 300-W writes them.
     * ``.npy``: an array (L, 2) or (L, 3), or (faces, L, 2 or 3), of L = 68 or 478 points.
-    * ``.npz``: the same array alone; or ``xy`` (faces, L, 2) with, if they are known, ``xyz`` (faces, L, 3) and
-      ``weight`` (faces, L).
+    * ``.npz``: the same array alone; or ``xy`` ([faces,] L, 2) with, if they are known, ``xyz`` ([faces,] L, 3) and
+      ``weight`` ([faces,] L).
     * ``.json``: the same array as lists; or ``{"faces": [{"xy": ..., "xyz": ..., "weight": ...}, ...]}``.
 
     Fields of other names are passed over.
@@ -117,6 +117,8 @@ def _read_npz(content: bytes) -> list[Landmarks]:
                 raise ValueError(f"the fields {', '.join(names) or 'none'}; takes xy, and xyz and weight, or one array")
             return _faces(stored[names[0]])
         fields = [stored[name] if name in names else None for name in ("xy", "xyz", "weight")]
+    if fields[0].ndim == 2:  # of one face
+        fields = [None if field is None else field[None] for field in fields]
     lengths = {len(field) for field in fields if field is not None and field.ndim}
     if len(lengths) != 1:
         raise ValueError("fields for different numbers of faces; takes the faces in front of each")
