@@ -78,7 +78,7 @@ def test_2d_points_of_a_file_take_their_depth_from_the_detector(jaxface, tmp_pat
         _, used = read_npz(tmp_path / "out" / "fit.npz")
         np.testing.assert_allclose(used.xy, found.xy, atol=1e-4)
         np.testing.assert_array_equal(used.xyz, found.xyz)
-    write_landmarks(tmp_path / "away.pts", [Landmarks(found.xy + 900, found.xyz)])
+    write_landmarks(tmp_path / "away.pts", [Landmarks(found.xy + 150, found.xyz)])
     says = one_line(jaxface("fit", photograph, "--landmarks", "away.pts", "-o", "no"), 1)
     assert says.startswith(f"{photograph}: of face 1 there are 2D points only")
     fitted = jaxface("fit", photograph, "--landmarks", "away.pts", "-o", "out", "-f", "npz", "--variant", "2d")
@@ -136,6 +136,23 @@ def test_a_bad_landmark_file_fails_its_photograph_only(jaxface, tmp_path, photog
     assert names(tmp_path / "out") == {"astronaut"}
     says = one_line(jaxface("fit", tmp_path / ".." / photograph, "--landmarks", "out", "-o", "no"), 1)
     assert says.endswith("landmarks out/astronaut.pts: no such file")
+
+
+@pytest.mark.parametrize("moved", [lambda points: points + 600, lambda points: points * 1e30])
+def test_points_of_another_photograph_are_refused(jaxface, tmp_path, photograph, found, moved):
+    write_landmarks(tmp_path / "points.json", [found, Landmarks(moved(found.xy), moved(found.xyz))])
+    says = one_line(jaxface("fit", photograph, "--landmarks", "points.json", "-o", "out"), 1)
+    assert says.startswith(f"{photograph}: landmarks points.json: face 2 is not in this photograph of 512 x 512 pixels")
+    assert names(tmp_path) == {"points.json"}
+
+
+@pytest.mark.parametrize("command", ["detect", "fit"])
+def test_a_photograph_without_permission_fails_alone(jaxface, tmp_path, photograph, monkeypatch, command):
+    """Of root nothing is kept, so what it is told is."""
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    (tmp_path / "kept.png").write_bytes(b"")
+    assert jaxface(command, "kept.png", photograph, "-o", "out", "-f", "json").exit_code == 1
+    assert any("astronaut" in name for name in names(tmp_path / "out"))
 
 
 def test_a_full_disk_is_one_line(jaxface, tmp_path, photograph, monkeypatch):

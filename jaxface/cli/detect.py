@@ -8,12 +8,12 @@ import typer
 from rich.table import Table
 
 from jaxface.cli.choices import DETECTION_FILES
-from jaxface.cli.options import DetectorName, MinScore, Output, WhichFaces, formats_of, some_of
+from jaxface.cli.options import DetectorName, Images, MinScore, Output, WhichFaces, formats_of, some_of
 from jaxface.cli.terminal import console, printable, require_writable
 
 
 def detect(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGES", help="Photographs.", show_default=False)],
+    images: Images,
     output: Output = Path("jaxface-landmarks"),
     formats: Annotated[str, formats_of(DETECTION_FILES)] = "picture,json",
     detector: DetectorName = "mediapipe",

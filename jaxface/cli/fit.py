@@ -9,6 +9,7 @@ from jaxface.cli.choices import FACE_FILES, LANDMARK_SUFFIXES, USUAL_FACE_FILES
 from jaxface.cli.options import (
     ContourName,
     DetectorName,
+    Images,
     LossName,
     MinScore,
     Model,
@@ -26,7 +27,7 @@ from jaxface.cli.options import (
 
 
 def fit(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGES", help="Photographs.", show_default=False)],
+    images: Images,
     output: Output = Path("jaxface-output"),
     formats: Annotated[str, formats_of(FACE_FILES)] = ",".join(USUAL_FACE_FILES),
     report: Report = False,

@@ -14,6 +14,10 @@ def one_of(names: Iterable[str], flag: str, words: str):
     return typer.Option(flag, help=words.format(", ".join(names)), autocompletion=lambda: list(names))
 
 
+Images = Annotated[
+    list[Path],
+    typer.Argument(metavar="IMAGES", help="Photographs.", show_default=False, readable=False),  # one may fail by itself
+]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
 Model = Annotated[
     str | None,

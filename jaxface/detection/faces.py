@@ -26,6 +26,15 @@ def apart(face: Landmarks, other: Landmarks) -> float:
     return float(np.linalg.norm(face.xy.mean(axis=0) - other.xy.mean(axis=0))) / size(face)
 
 
+def lies_in(face: Landmarks, image: np.ndarray) -> bool:
+    """Whether points can be those of a face in an (H, W, 3) image: their middle is in it, and they extend over less
+    than two of its longer sides."""
+    height, width = image.shape[:2]
+    points = np.concatenate([face.xy, np.asarray(face.xyz)[:, :2]], dtype=np.float64)
+    middle, extent = points.mean(axis=0), np.ptp(points, axis=0).max()
+    return bool(((0 < middle) & (middle < (width, height))).all() and extent < 2 * max(height, width))
+
+
 def flat(xy: np.ndarray, weight: np.ndarray | None = None, scheme: Scheme = "ibug68") -> Landmarks:
     """A face of which only 2D points (L, 2) are known. Every z is 0, and only the variant ``"2d"`` fits it."""
     return Landmarks(xy, np.pad(xy, ((0, 0), (0, 1))), weight, scheme)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxface.detection.crops import square
+from jaxface.detection.faces import lies_in
 from jaxface.detection.heads import dense, extent, middle
 from jaxface.detection.networks import BlazeFace, Seen
 from jaxface.types import Landmarks
@@ -36,11 +37,9 @@ def scorer() -> Callable[[np.ndarray, Landmarks], float]:
     find = BlazeFace()
 
     def score(image: np.ndarray, face: Landmarks) -> float:
+        if not lies_in(face, image):
+            return 0.0
         points = dense(np.column_stack([face.xy, face.xyz[:, 2]]), face.scheme)
-        place, size = middle(points), extent(points)
-        height, width = image.shape[:2]
-        if not ((0 < place) & (place < (width, height))).all() or size > 2 * max(height, width):
-            return 0.0  # points of another photograph
-        return likelihood(looks(find, image, place, size))
+        return likelihood(looks(find, image, middle(points), extent(points)))
 
     return score

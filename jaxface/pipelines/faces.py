@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from jaxface.detection.faces import has_depth, size, with_depth
+from jaxface.detection.faces import has_depth, lies_in, size, with_depth
 from jaxface.detection.landmark_files import read_landmarks
 from jaxface.detection.registry import Detector, opened
 from jaxface.detection.scores import scorer
@@ -47,12 +47,14 @@ class Finder:
           score: whether the likelihoods are asked for though none is the least.
 
         Raises:
-          ValueError: there is no face, the file cannot be read, or 3D points are needed and nothing gives them.
+          ValueError: there is no face, the file cannot be read or is of another image, or 3D points are needed and
+            nothing gives them.
         """
         if file is None:
             faces = self.detector.detect(image)
         else:
             faces = read_landmarks(file)
+            _require_in(image, faces, file)
             if depth and not all(map(has_depth, faces)):
                 faces = with_depth(faces, self.detector.detect(image))
         scores = [self.score(image, face) if score or self.least > 0 else None for face in faces]
@@ -64,6 +66,16 @@ class Finder:
                 "the detector gives 2D points only; the variant 2d fits these, and dlib+mediapipe adds 3D points"
             )
         return [max(scored, key=lambda pair: size(pair[0]))] if self.which == "largest" else scored
+
+
+def _require_in(image: np.ndarray, faces: list[Landmarks], file: Path) -> None:
+    for index, face in enumerate(faces):
+        if not lies_in(face, image):
+            height, width = image.shape[:2]
+            raise ValueError(
+                f"landmarks {file}: face {index + 1} is not in this photograph of {width} x {height} pixels; "
+                "its points are of another one, or of another size of it"
+            )
 
 
 @contextmanager
