@@ -27,12 +27,12 @@ def apart(face: Landmarks, other: Landmarks) -> float:
 
 
 def lies_in(face: Landmarks, image: np.ndarray) -> bool:
-    """Whether points can be those of a face in an (H, W, 3) image: their middle is in it, and they extend over less
-    than two of its longer sides."""
+    """Whether points can be those of a face in an (H, W, 3) image: one of them is in it, and they extend over less than
+    two of its longer sides."""
     height, width = image.shape[:2]
     points = np.concatenate([face.xy, np.asarray(face.xyz)[:, :2]], dtype=np.float64)
-    middle, extent = points.mean(axis=0), np.ptp(points, axis=0).max()
-    return bool(((0 < middle) & (middle < (width, height))).all() and extent < 2 * max(height, width))
+    seen = ((0 < points) & (points < (width, height))).all(axis=1)
+    return bool(seen.any() and np.ptp(points, axis=0).max() < 2 * max(height, width))
 
 
 def flat(xy: np.ndarray, weight: np.ndarray | None = None, scheme: Scheme = "ibug68") -> Landmarks:
