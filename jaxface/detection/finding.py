@@ -77,8 +77,8 @@ class FaceFinder:
             again = looks(self._find, image, face.middle, face.side)
             if likelihood(again) < _AGAIN:
                 return None
-            seen = sorted(filter(None, again), key=lambda look: -look.score)
-            views = list(filter(_turned, (*seen, face))) or seen[:1]  # not every look sees how far it is round
+            likeliest, *others = sorted(filter(None, again), key=lambda look: -look.score)
+            views = [likeliest, *filter(_turned, (*others, face))]  # it may not see how far the head is round
         for view in views:
             for crop in _crops(view):
                 points = self._settled(image, crop, _SETTLED if sure else 0.0, _turned(view))
