@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_model import SIZE, small_landmarks, small_model, small_result
 
-from jaxface.rendering.overlay import overlay
+from jaxface.rendering.overlay import DOUBTED, overlay
 from jaxface.rendering.posed import image_vertices, model_vertices
 from jaxface.rendering.rasterizer import rasterize
 from jaxface.rendering.shading import draw_mesh, shade, vertex_normals
@@ -154,6 +154,17 @@ def test_overlay_of_a_failed_fit_says_so_and_leaves_out_points_that_are_not_fini
     image = np.full((SIZE, SIZE, 3), 90, np.uint8)
     picture = overlay(image, model, dataclasses.replace(result, status=jnp.int32(2)), bad)
     assert picture.shape == (800, 1600, 3)
+
+
+def test_overlay_marks_points_that_count_little(model):
+    result = small_result()
+    image = np.full((SIZE, SIZE, 3), 90, np.uint8)
+    landmarks = small_landmarks(model, result)
+    shown = []
+    for weight in (np.ones(68), np.where(np.arange(68) < 9, 0.01, 1.0)):
+        weighed = dataclasses.replace(result, landmark_weight=jnp.asarray(weight, jnp.float32))
+        shown.append((overlay(image, model, weighed, landmarks) == DOUBTED).all(axis=-1).sum())
+    assert shown[0] == 0 and shown[1] > 9
 
 
 def test_overlay_refuses_a_scheme_that_the_model_lacks(model):

@@ -19,6 +19,8 @@ PANEL = (800, 1200)
 MESH = np.array([0.50, 0.66, 0.90], np.float32)
 MESH_OPACITY = 0.62
 DETECTED_2D, DETECTED_3D, FITTED, EDGE = (255, 214, 10), (255, 122, 0), (0, 224, 255), (10, 14, 22)
+DOUBTED, LITTLE = (255, 84, 150), 0.2
+"""The colour of detected landmarks that weighed less in the fit than this part of the weightiest."""
 _SAMPLES = 3
 _LINES = (groups.JAW, groups.RIGHT_BROW, groups.LEFT_BROW, groups.NOSE_BRIDGE, groups.NOSE_BASE)
 _LOOPS = (groups.RIGHT_EYE, groups.LEFT_EYE, groups.OUTER_LIPS, groups.INNER_LIPS)
@@ -85,7 +87,8 @@ def overlay(
     xy, xyz = np.asarray(landmarks.xy, np.float32), np.asarray(landmarks.xyz, np.float32)
     window = _Window.around(xy, image.shape[0], image.shape[1], panel)
     photograph = window.cut(image)
-    left = _draw_landmarks(photograph, window, xy, xyz[:, :2], fitted)
+    weight = np.ones(len(xy)) if result.landmark_weight is None else np.asarray(result.landmark_weight)
+    left = _draw_landmarks(photograph, window, xy, xyz[:, :2], fitted, weight < LITTLE * weight.max())
     right = _draw_mesh(photograph, window, image_vertices(model, result), np.asarray(model.triangles))
     return np.concatenate([left, _caption(right, result)], axis=1)
 
@@ -137,7 +140,12 @@ def _draw_mesh(photograph: np.ndarray, window: _Window, vertices: np.ndarray, tr
 
 
 def _draw_landmarks(
-    photograph: np.ndarray, window: _Window, xy: np.ndarray, xyz_xy: np.ndarray, fitted: np.ndarray
+    photograph: np.ndarray,
+    window: _Window,
+    xy: np.ndarray,
+    xyz_xy: np.ndarray,
+    fitted: np.ndarray,
+    doubted: np.ndarray,
 ) -> np.ndarray:
     """The detections, the model's landmarks, and a line between each pair that belongs together."""
     dense = len(xy) > 68
@@ -149,16 +157,19 @@ def _draw_landmarks(
         loops = [np.concatenate([fitted[loop], fitted[loop][:1]]) for loop in _LOOPS]
         for points in [*(fitted[line] for line in _LINES), *loops]:
             layer.line(points, FITTED, 0.22 * radius, opacity=0.55)
-    for seen, model in zip(xy, fitted, strict=True):
-        layer.line(np.stack([seen, model]), DETECTED_2D, 0.3 * radius)
+    for seen, model, doubt in zip(xy, fitted, doubted, strict=True):
+        layer.line(np.stack([seen, model]), DOUBTED if doubt else DETECTED_2D, 0.3 * radius)
     for seen, deep in zip(xy[apart], xyz_xy[apart], strict=True):
         layer.line(np.stack([seen, deep]), DETECTED_3D, 0.3 * radius)
-    layer.dots(xy, DETECTED_2D, radius)
+    layer.dots(xy[~doubted], DETECTED_2D, radius)
     layer.dots(xyz_xy[apart], DETECTED_3D, radius)
+    layer.dots(xy[doubted], DOUBTED, radius)
     layer.dots(fitted, FITTED, 0.56 * radius)
     entries = [(DETECTED_2D, "detected"), (FITTED, "fitted model")]
     if apart.any():
         entries[:1] = [(DETECTED_2D, "detected, 2D"), (DETECTED_3D, "detected, 3D")]
+    if doubted.any():
+        entries.append((DOUBTED, "counts little"))
     layer.legend(entries)
     return layer.merge()
 
