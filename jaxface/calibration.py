@@ -1,8 +1,17 @@
-"""How a detector's landmarks lie: their mean offset from the model's points and their variance, by landmark and yaw.
+"""How a detector's landmarks lie: their mean offset from the model's points, their variance, and how they err together.
 
-Both are measured once for a detector and a model on people of known shape (``jaxface.evaluation.noise``), never on the
+All is measured once for a detector and a model on people of known shape (``jaxface.evaluation.noise``), never on the
 face that is fitted. The yaw is the one that the mean face shows under the detected landmarks, as a fit sees it, so the
 offsets also undo what a detector turns too little.
+
+A detector moves whole regions, and draws faces to its mean. With the offsets off, the mean face posed under the
+landmarks, and r how far they lie from it, in mm in the model frame,
+
+    r = Γ c + e + t,    e = Σ over patterns + what is each landmark's own
+
+with c the face, e the error and t what another pose would do. Of all e with r, the likeliest is E[e rᵀ] E[r rᵀ]⁻¹ r,
+Gaussian c and e and any pose taken as equally likely. ``patterns`` span it and ``gains`` say how much of each r shows.
+e holds the pose's error, which then is found from the landmarks' shape: a face that is drawn narrower is turned more.
 
 Offsets are in mm in the upright camera frame: the image turned until the head's own up points up in it. A head to the
 image's left is the mirror image of one to its right.
@@ -13,21 +22,21 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxface.camera import euler_deg
-from jaxface.energies import mean_point
+from jaxface.camera import HIGHEST, euler_deg
+from jaxface.energies import centred, mean_point
 from jaxface.model.correspondences import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
+from jaxface.model.morphable import LandmarkModel
 from jaxface.pytree import pytree
 
 YAW_STEP = 15.0
 """Degrees between the yaws of a table, which are 0, 15, ... 90; between them it is linear."""
 YAWS = np.arange(0.0, 90.0 + YAW_STEP, YAW_STEP)
 MIRRORS = {"ibug68": IBUG68_MIRROR, "mediapipe478": MEDIAPIPE478_MIRROR}
-_FIELDS = ("offset_2d", "offset_3d", "variance_2d", "variance_3d")
+_FIELDS = ("offset_2d", "offset_3d", "variance_2d", "variance_3d", "patterns", "gains", "own")
 _LEAST_MM2 = 0.25
 """A variance is taken for no smaller: the fitted face itself is no closer to anyone."""
 
@@ -35,12 +44,17 @@ _LEAST_MM2 = 0.25
 @pytree
 class Calibration:
     """Of L landmarks at the Y ``YAWS``, to the image's right: ``offset_2d`` and ``offset_3d`` in mm, detected less
-    true; ``variance_2d`` in mm², the mean of x's and y's; ``variance_3d`` in mm², such a mean and z's."""
+    true; ``variance_2d`` in mm², the mean of x's and y's; ``variance_3d`` in mm², such a mean and z's; the part ``own``
+    of these that is each landmark's own; K ``patterns`` of common errors, of length 1, and ``gains``, both in the model
+    frame."""
 
     offset_2d: Float[Array | np.ndarray, "Y L 2"]
     offset_3d: Float[Array | np.ndarray, "Y L 3"]
     variance_2d: Float[Array | np.ndarray, "Y L"]
     variance_3d: Float[Array | np.ndarray, "Y L 2"]
+    patterns: Float[Array | np.ndarray, "K L 3"]
+    gains: Float[Array | np.ndarray, "Y K L 3"]
+    own: Float[Array | np.ndarray, "Y"]
 
 
 @lru_cache(maxsize=8)
@@ -76,7 +90,10 @@ def _read(path: Path, source: str, scheme: str) -> Calibration:
             "another detector or model"
         ) from None
     except KeyError:
-        raise ValueError(f"calibration={source!r}: has no {scheme} landmarks") from None
+        raise ValueError(
+            f"calibration={source!r}: has no {scheme} landmarks, or is of an older jaxface; "
+            "python -m benchmarks.noise MODEL --store FILE measures it"
+        ) from None
 
 
 def corrected(
@@ -99,12 +116,13 @@ def corrected(
       ``xyz`` (3, L); ``weight`` (L,), how sure each is in the image, of mean 1 for a face from the front; and how sure
       their ``depth`` is, as a part of that.
     """
-    at = at_yaw(table, scheme, euler_deg(rotation)[1])
-    variance_2d, variance_3d = (jnp.maximum(one, _LEAST_MM2) for one in (at.variance_2d, at.variance_3d))
+    yaw = euler_deg(rotation)[1]
+    offset_2d, offset_3d, *variances = at_yaw(table, scheme, yaw)
+    variance_2d, variance_3d = (jnp.maximum(one, _LEAST_MM2) for one in variances)
     sin, cos = upright(rotation)
     turn = lambda offset: scale * jnp.stack([cos * offset[0] - sin * offset[1], sin * offset[0] + cos * offset[1]])
-    xy = xy - turn(at.offset_2d.T)
-    deep = at.offset_3d.T
+    xy = xy - turn(offset_2d.T)
+    deep = offset_3d.T
     xyz = xyz - jnp.concatenate([turn(deep), scale * deep[2:]])
     xy = xy - mean_point(xy - xyz[:2], None)[:, None]
     sure_2d, sure_3d = 1 / variance_2d, 1 / variance_3d[:, 0]
@@ -112,8 +130,33 @@ def corrected(
     sure = jnp.maximum(sure_2d, sure_3d)
     front = jnp.maximum(1 / table.variance_2d[0], 1 / table.variance_3d[0, :, 0]).mean()
     depth = jnp.minimum((1 / variance_3d[:, 1]).mean() / sure.mean(), 1.0)
-    own = sure / front if weight is None else weight * sure / front
-    return jnp.concatenate([merged, xyz[2:]]), own, depth
+    own = sure / front / between(table.own, yaw)
+    return jnp.concatenate([merged, xyz[2:]]), own if weight is None else weight * own, depth
+
+
+def independent(
+    table: Calibration,
+    model: LandmarkModel,
+    scale: Float[Array, ""],
+    rotation: Float[Array, "3 3"],
+    xyz: Float[Array, "3 L"],
+    weight: Float[Array, "L"] | None,
+) -> Float[Array, "3 L"]:
+    """Corrected landmarks less the errors that they have in common.
+
+    Args:
+      scale, rotation: the mean face's pose under them, in their unit.
+      weight: 1 or less; a landmark of weight 0 counts as lying on the mean face.
+    """
+    yaw, mean = euler_deg(rotation)[1], model.mean.T
+    off = jnp.matmul(rotation.T, centred(xyz, weight) / scale, precision=HIGHEST) - centred(mean, weight)
+    off = off if weight is None else weight * off
+    flip = lambda points: jnp.where(
+        yaw < 0, jnp.array([[-1], [1], [1]], points.dtype) * points[:, MIRRORS[model.scheme]], points
+    )
+    shown = jnp.einsum("yklc,cl->yk", table.gains, flip(off), precision=HIGHEST)
+    common = flip(jnp.einsum("k,klc->cl", between(shown, yaw), table.patterns, precision=HIGHEST))
+    return xyz - scale * jnp.matmul(rotation, common, precision=HIGHEST)
 
 
 def upright(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "2 *b"]:
@@ -122,18 +165,20 @@ def upright(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "2 *b"]:
     return up / jnp.sqrt(jnp.maximum(jnp.sum(up**2, axis=0), jnp.finfo(up.dtype).tiny))
 
 
-def at_yaw(table: Calibration, scheme: str, yaw: Float[Array, ""]) -> Calibration:
-    """The table's values at one yaw, without the axis Y."""
-    place = jnp.minimum(jnp.abs(yaw) / YAW_STEP, len(YAWS) - 1.001)
+def at_yaw(table: Calibration, scheme: str, yaw: Float[Array, ""]):
+    """The table's ``offset_2d``, ``offset_3d``, ``variance_2d`` and ``variance_3d`` at one yaw, without the axis Y."""
+
+    def at(values, signs):
+        values = between(values, yaw)
+        return jnp.where(yaw < 0, jnp.asarray(signs, values.dtype) * values[MIRRORS[scheme]], values)
+
+    offsets = at(table.offset_2d, [-1, 1]), at(table.offset_3d, [-1, 1, 1])
+    return *offsets, at(table.variance_2d, 1), at(table.variance_3d, 1)
+
+
+def between(values: Float[Array | np.ndarray, "Y *axes"], yaw: Float[Array, ""]) -> Float[Array, "*axes"]:
+    """Values at the ``YAWS``, taken at one yaw."""
+    values, place = jnp.asarray(values), jnp.minimum(jnp.abs(yaw) / YAW_STEP, len(YAWS) - 1.001)
     below = place.astype(int)
     part = place - below
-    at = jax.tree.map(
-        lambda values: (1 - part) * jnp.asarray(values)[below] + part * jnp.asarray(values)[below + 1], table
-    )
-    flip = lambda values, signs: jnp.where(yaw < 0, jnp.asarray(signs, values.dtype) * values[MIRRORS[scheme]], values)
-    return Calibration(
-        flip(at.offset_2d, [-1, 1]),
-        flip(at.offset_3d, [-1, 1, 1]),
-        flip(at.variance_2d, 1),
-        flip(at.variance_3d, 1),
-    )
+    return (1 - part) * values[below] + part * values[below + 1]

@@ -31,7 +31,12 @@ EDGE_MM = 4.0
 """Where the depth falls by so much from one pixel to the next, something ends."""
 SIDE = 560
 LONG = FitOptions("2d+3d", contour="march", iterations=60, identity_prior=10.0, expression_prior=10.0)
-SURE = Calibration(*(np.zeros((7, 68, *axes), np.float32) for axes in ((2,), (3,), (), (2,))))
+SURE = Calibration(
+    *(
+        np.zeros(axes, np.float32)
+        for axes in ((7, 68, 2), (7, 68, 3), (7, 68), (7, 68, 2), (0, 68, 3), (7, 0, 68, 3), (7,))
+    )
+)
 """A detector that does not err."""
 
 

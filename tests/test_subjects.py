@@ -1,13 +1,17 @@
 """People of known shape, the errors of landmarks on them, and the correction of these errors."""
 
+from dataclasses import replace
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jaxface
 from jaxface import camera
-from jaxface.calibration import YAWS, Calibration, corrected, load_calibration, save_calibration
-from jaxface.evaluation.noise import measured, simulated
+from jaxface.calibration import YAWS, Calibration, corrected, independent, load_calibration, save_calibration
+from jaxface.evaluation.noise import mean_face, measured, simulated
 from jaxface.evaluation.subjects import subjects
 from jaxface.model.correspondences import IBUG68_MIRROR, JAW
 from jaxface.types import POINTS
@@ -32,7 +36,8 @@ def a_calibration(offset=0.0, deviation=1.5, points=68):
     grow = (1 + np.arange(len(YAWS)) / 6)[:, None, None]
     make = lambda axes: (offset * grow * rng.normal(size=(1, points, axes))).astype(np.float32)
     variance = np.full((len(YAWS), points, 2), deviation**2, np.float32)
-    return Calibration(make(2), make(3), variance[..., 0], variance)
+    nothing = np.zeros((0, points, 3), np.float32), np.zeros((len(YAWS), 0, points, 3), np.float32)
+    return Calibration(make(2), make(3), variance[..., 0], variance, *nothing, np.ones(len(YAWS), np.float32))
 
 
 def turned(offset, rotation, yaw):
@@ -132,6 +137,10 @@ class TestCalibration:
         save_calibration(tmp_path / "mine.npz", ibug68=table)
         again = load_calibration(str(tmp_path / "mine.npz"), "ibug68")
         np.testing.assert_allclose(again.offset_3d, table.offset_3d, atol=2e-3)
+        with np.load(tmp_path / "mine.npz") as held:  # as older ones were
+            np.savez(tmp_path / "older.npz", **{name: held[name] for name in held if "variance" in name})
+        with pytest.raises(ValueError, match="older"):
+            load_calibration(str(tmp_path / "older.npz"), "ibug68")
         with pytest.raises(ValueError, match="mediapipe478"):
             load_calibration(str(tmp_path / "mine.npz"), "mediapipe478")
         with pytest.raises(ValueError, match="'nobody'"):
@@ -156,5 +165,123 @@ class TestCalibration:
             fitted = np.asarray(small.landmark_positions(jaxface.vertices(small, result), "ibug68")) - people.points()
             error[variant] = np.sqrt(np.mean((fitted - fitted.mean(axis=1, keepdims=True)) ** 2))
             turned_by[variant] = np.abs(np.asarray(result.pose.euler_deg)[:, 1] - people.yaw).mean()
+            if variant == "calibrated":
+                faces = shifted(people)
+                faces.xyz[3] = np.nan
+                broken = jaxface.fit_batch(small, faces, options)
+                others = np.arange(MANY) != 3
+                np.testing.assert_array_equal(broken.identity[others], result.identity[others])
         assert error["calibrated"] < error["2d+3d+p+w"]
         assert turned_by["calibrated"] < 0.5 * turned_by["2d+3d+p+w"]
+
+
+AMOUNT = 12.0
+"""Standard deviation of a common error, over all landmarks together, mm."""
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    """Two errors (2, 68, 3) that landmarks may have in common, in the head's own axes, no pose among them."""
+    x, y = np.random.default_rng(3).uniform(-1, 1, (2, 68))
+    waves = np.stack([np.cos(3 * x) * np.sin(4 * y), np.sin(5 * x + 3 * y)])[..., None] * [0.3, 0.4, 1.0]
+    waves = waves - waves.mean(axis=1, keepdims=True)
+    return waves / np.linalg.norm(waves, axis=(1, 2), keepdims=True)
+
+
+def erring(people, amounts, shapes, deviation=0.3):
+    """Their landmarks with so much (n, 2) of common errors and some own."""
+    common = np.einsum("nk,klc->nlc", amounts, shapes)
+    left = people.yaw < 0
+    common[left] = common[left][:, IBUG68_MIRROR] * [-1, 1, 1]
+    xyz = people.points() + common + np.random.default_rng(5).normal(size=common.shape) * deviation
+    xyz = people.seen(xyz).astype(np.float32)
+    return jaxface.Landmarks(xyz[..., :2], xyz)
+
+
+def left_over(small, people, table, landmarks):
+    """Root mean square error (n,) of landmarks, all that a calibration knows taken off, once they are placed."""
+    there, pose = small.at_landmarks("ibug68"), mean_face(small, landmarks).pose
+    rows = (np.moveaxis(points, -1, -2) for points in (landmarks.xy, landmarks.xyz))
+    xyz = jax.vmap(lambda *face: corrected(table, "ibug68", *face, None)[0])(pose.scale, pose.rotation, *rows)
+    points = jnp.moveaxis(xyz, -1, -2)
+    pose = mean_face(small, jaxface.Landmarks(points[..., :2], points), "2d+3d").pose
+    found = np.asarray(jax.vmap(partial(independent, table, there, weight=None))(pose.scale, pose.rotation, xyz))
+    errors = []
+    for own, true in zip(np.moveaxis(found, -1, -2), people.points(), strict=True):
+        own, true = own - own.mean(axis=0), true - true.mean(axis=0)
+        u, size, vt = np.linalg.svd(own.T @ true)
+        errors.append(np.sqrt(np.mean((own @ u @ vt * size.sum() / np.sum(own**2) - true) ** 2)))
+    return np.array(errors)
+
+
+@pytest.fixture(scope="module")
+def some():
+    """A calibration with patterns that differ by yaw, and one face: its pose and landmarks."""
+    rng = np.random.default_rng(7)
+    patterns, gains = rng.normal(size=(4, 68, 3)), rng.normal(size=(len(YAWS), 4, 68, 3)) / 100
+    rotation = np.asarray(camera.rotation_from_euler(jnp.array([4.0, 38.0, -6.0])), np.float64)
+    return replace(a_calibration(), patterns=patterns, gains=gains), rotation, rng.normal(size=(68, 3)) * 40
+
+
+class TestCommonErrors:
+    def test_they_are_found_and_taken_off(self, small, many, shapes):
+        amounts = np.random.default_rng(4).normal(size=(MANY, 2)) * AMOUNT
+        table = measured(small, erring(many, amounts, shapes), many.seen(many.points()))
+        assert table.own.max() < 0.3
+        others = subjects(small, MANY, odd=True)
+        faces = erring(others, np.random.default_rng(6).normal(size=(MANY, 2)) * AMOUNT, shapes)
+        before = left_over(small, others, replace(table, patterns=0 * table.patterns), faces)
+        after = left_over(small, others, table, faces)
+        assert after.mean() < 0.55 * before.mean()
+
+    def test_independent_errors_have_none(self, small, many, shapes):
+        table = measured(small, erring(many, np.zeros((MANY, 2)), shapes, 1.0), many.seen(many.points()))
+        assert table.own.min() > 0.7
+        others = subjects(small, MANY, odd=True)
+        faces = erring(others, np.zeros((MANY, 2)), shapes, 1.0)
+        before = left_over(small, others, replace(table, patterns=0 * table.patterns), faces)
+        assert left_over(small, others, table, faces).mean() < 1.02 * before.mean()
+
+    def test_it_is_its_formula(self, small, some):
+        table, rotation, xyz = some
+        mean = np.asarray(small.landmark_positions(small.mean, "ibug68"), np.float64)
+        off = (xyz - xyz.mean(axis=0)) @ rotation / 1.7 - (mean - mean.mean(axis=0))
+        at = (3 - 38 / 15) * table.gains[2] + (38 / 15 - 2) * table.gains[3]
+        common = np.einsum("k,klc->lc", np.einsum("klc,lc->k", at, off), table.patterns)
+        found = independent(
+            table, small.at_landmarks("ibug68"), jnp.asarray(1.7), jnp.asarray(rotation), jnp.asarray(xyz.T), None
+        )
+        np.testing.assert_allclose(found.T, xyz - 1.7 * common @ rotation.T, rtol=1e-4, atol=2e-3)
+
+    def test_a_mirrored_face_is_mirrored(self, small, some):
+        table, rotation, xyz = some
+        there = small.at_landmarks("ibug68")
+        mean = there.mean + there.mean[IBUG68_MIRROR] * jnp.array([-1, 1, 1])
+        there, across = replace(there, mean=mean / 2), np.diag([-1.0, 1, 1])
+        found = independent(table, there, jnp.asarray(1.0), jnp.asarray(rotation), jnp.asarray(xyz.T), None)
+        turned, mirrored = across @ rotation @ across, (xyz @ across)[IBUG68_MIRROR].T
+        other = independent(table, there, jnp.asarray(1.0), jnp.asarray(turned), jnp.asarray(mirrored), None)
+        np.testing.assert_allclose(other, across @ np.asarray(found)[:, IBUG68_MIRROR], atol=2e-3)
+
+    def test_gradients_are_finite_differences(self, small, some):
+        with jax.enable_x64(True):
+            table, rotation, xyz = some
+            there, way = small.at_landmarks("ibug68"), np.random.default_rng(8).normal(size=(3, 68))
+            there = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), there)
+            of = lambda xyz: jnp.sum(
+                jnp.sin(independent(table, there, jnp.asarray(1.0), jnp.asarray(rotation), xyz, None) / 50)
+            )
+            slope = jnp.vdot(jax.grad(of)(jnp.asarray(xyz.T)), way)
+            ahead, behind = (of(jnp.asarray(xyz.T + step * way)) for step in (1e-4, -1e-4))
+            assert slope == pytest.approx(float(ahead - behind) / 2e-4, rel=1e-6)
+
+    def test_a_landmark_that_is_not_believed_moves_no_other(self, small, some):
+        table, rotation, xyz = some
+        weight, wrong = np.ones(68), xyz.copy()
+        weight[5], wrong[5] = 0.0, 1e4
+        pose = jnp.float32(1), jnp.asarray(rotation)
+        one, other = (
+            independent(table, small.at_landmarks("ibug68"), *pose, jnp.asarray(points.T), jnp.asarray(weight))
+            for points in (xyz, wrong)
+        )
+        np.testing.assert_allclose(np.delete(one, 5, axis=1), np.delete(other, 5, axis=1), atol=1e-4)

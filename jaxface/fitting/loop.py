@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxface import camera, energies, solvers
-from jaxface.calibration import corrected, load_calibration
+from jaxface.calibration import corrected, independent, load_calibration
 from jaxface.camera import HIGHEST
 from jaxface.fitting.coordinates import Coordinates
 from jaxface.fitting.frame import Frame, Unit, to_unit
@@ -56,9 +56,10 @@ def alternate(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit
     if calibrated:
         table = load_calibration(options.calibration, model.scheme)
         xyz, weight, depth = corrected(table, model.scheme, first_scale, rotation, unit.xy, xyz, weight)
-        xy = xyz[:2]
         weights_at = lambda _: (1 - depth, depth)
-        first_scale, rotation, xy = initial_pose(model, xy, xyz, weight, "2d+3d", solver.solve_pose)
+        posed = lambda xyz: initial_pose(model, xyz[:2], xyz, weight, "2d+3d", solver.solve_pose)
+        xyz = independent(table, model, *posed(xyz)[:2], xyz, unit.weight)
+        first_scale, rotation, xy = posed(xyz)
 
     # mm² in units, at the mean face's scale
     prior = jnp.asarray(stiffness * options.identity_prior, xy.dtype) * first_scale**2

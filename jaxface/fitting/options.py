@@ -16,7 +16,8 @@ class FitOptions:
 
     ``variant`` names the paper's ablation (Fig. 3): 2D landmarks alone; both kinds at equal weights; both at the
     adaptive weights of Eqs 7-9 (w); and with the refined pose (p), the paper's method. ``"calibrated"`` goes beyond it:
-    landmarks less the detector's mean offsets, each weighted by how sure it is (``jaxface.calibration``).
+    landmarks less the detector's mean offsets and the errors that go together, each weighted by how sure it is
+    (``jaxface.calibration``).
     ``calibration`` says where these are measured: a detector's name, for the embedded model, or a file.
     ``contour`` says what becomes of the 2D contour, which follows the outline that is seen and not the jaw behind it.
     ``"replace"`` is the paper's: p replaces the hidden points by the 3D ones, once. ``"march"``: in every round each
