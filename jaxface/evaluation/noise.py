@@ -104,7 +104,7 @@ def patterned(model: MorphableModel, landmarks: Landmarks, true: Float[np.ndarra
     mean, basis = (np.asarray(part, np.float64) - np.mean(part, axis=0) for part in (there.mean, there.basis))
     narrow = (_PLAIN.identity_prior / _PLAIN.expression_prior) ** 0.5  # an expression, its prior's standard deviation
     moved = basis.reshape(off.shape[1], -1) * np.where(np.arange(basis.shape[-1]) < there.identity_size, 1, narrow)
-    motion = np.moveaxis(pose_motion(mean.T), 0, 1).reshape(-1, 4)
+    motion = np.moveaxis(np.asarray(pose_motion(mean.T)), 0, 1).reshape(-1, 4)
     pose = np.linalg.qr(np.concatenate([motion, np.tile(np.eye(3), (len(mean), 1))], axis=1))[0]
     face = moved @ moved.T + _ANY_POSE * pose @ pose.T
     still = off - off @ pose @ pose.T
