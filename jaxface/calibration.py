@@ -35,7 +35,8 @@ from jaxface.pytree import pytree
 YAW_STEP = 15.0
 """Degrees between the yaws of a table, which are 0, 15, ... 90; between them it is linear."""
 YAWS = np.arange(0.0, 90.0 + YAW_STEP, YAW_STEP)
-MIRRORS = {"ibug68": IBUG68_MIRROR, "mediapipe478": MEDIAPIPE478_MIRROR}
+MIRRORS = {"ibug68": IBUG68_MIRROR.astype(np.int32), "mediapipe478": MEDIAPIPE478_MIRROR.astype(np.int32)}
+"""Of 32 bits, which JAX takes as they are: of 64 it keeps a copy of the precision that it was first used in."""
 _FIELDS = ("offset_2d", "offset_3d", "variance_2d", "variance_3d", "patterns", "gains", "own")
 _LEAST_MM2 = 0.25
 """A variance is taken for no smaller: the fitted face itself is no closer to anyone."""
