@@ -17,7 +17,7 @@ Offsets are in mm in the upright camera frame: the image turned until the head's
 image's left is the mirror image of one to its right.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -152,12 +152,10 @@ def independent(
     yaw, mean = euler_deg(rotation)[1], model.mean.T
     off = jnp.matmul(rotation.T, centred(xyz, weight) / scale, precision=HIGHEST) - centred(mean, weight)
     off = off if weight is None else weight * off
-    flip = lambda points: jnp.where(
-        yaw < 0, jnp.array([[-1], [1], [1]], points.dtype) * points[:, MIRRORS[model.scheme]], points
-    )
-    shown = jnp.einsum("yklc,cl->yk", table.gains, flip(off), precision=HIGHEST)
-    common = flip(jnp.einsum("k,klc->cl", between(shown, yaw), table.patterns, precision=HIGHEST))
-    return xyz - scale * jnp.matmul(rotation, common, precision=HIGHEST)
+    to_side = partial(mirrored, scheme=model.scheme, yaw=yaw, signs=[-1, 1, 1])
+    shown = jnp.einsum("yklc,lc->yk", table.gains, to_side(off.T), precision=HIGHEST)
+    common = to_side(jnp.einsum("k,klc->lc", between(shown, yaw), table.patterns, precision=HIGHEST))
+    return xyz - scale * jnp.matmul(rotation, common.T, precision=HIGHEST)
 
 
 def upright(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "2 *b"]:
@@ -168,13 +166,15 @@ def upright(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "2 *b"]:
 
 def at_yaw(table: Calibration, scheme: str, yaw: Float[Array, ""]):
     """The table's ``offset_2d``, ``offset_3d``, ``variance_2d`` and ``variance_3d`` at one yaw, without the axis Y."""
-
-    def at(values, signs):
-        values = between(values, yaw)
-        return jnp.where(yaw < 0, jnp.asarray(signs, values.dtype) * values[MIRRORS[scheme]], values)
-
+    at = lambda values, signs: mirrored(between(values, yaw), scheme, yaw, signs)
     offsets = at(table.offset_2d, [-1, 1]), at(table.offset_3d, [-1, 1, 1])
     return *offsets, at(table.variance_2d, 1), at(table.variance_3d, 1)
+
+
+def mirrored(values: Float[Array, "L *axes"], scheme: str, yaw: Float[Array, ""], signs) -> Float[Array, "L *axes"]:
+    """What landmarks of a head to the image's right have, for one of this yaw, and back: where it looks to the left,
+    its other side's, times ``signs``."""
+    return jnp.where(yaw < 0, jnp.asarray(signs, values.dtype) * values[MIRRORS[scheme]], values)
 
 
 def between(values: Float[Array | np.ndarray, "Y *axes"], yaw: Float[Array, ""]) -> Float[Array, "*axes"]:
