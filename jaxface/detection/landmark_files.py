@@ -116,9 +116,10 @@ def _read_npz(content: bytes) -> list[Landmarks]:
             if len(names) != 1:
                 raise ValueError(f"the fields {', '.join(names) or 'none'}; takes xy, and xyz and weight, or one array")
             return _faces(stored[names[0]])
-        fields = [stored[name] if name in names else None for name in ("xy", "xyz", "weight")]
-    if fields[0] is not None and fields[0].ndim == 2:  # of one face
-        fields = [None if field is None else field[None] for field in fields]
+        xy, others = stored["xy"], [stored[name] if name in names else None for name in ("xyz", "weight")]
+    if xy.ndim == 2:
+        return [_face(xy, *others)]
+    fields = [xy, *others]
     lengths = {len(field) for field in fields if field is not None and field.ndim}
     if len(lengths) != 1:
         raise ValueError("fields for different numbers of faces; takes the faces in front of each")
