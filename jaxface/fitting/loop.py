@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,21 @@ SETTLED_MM = 0.05
 """A fit has converged when its last round moves the landmarks by less than this, root mean square."""
 
 
+class Ended(NamedTuple):
+    """Where the rounds end, in a unit frame: the face, its pose, the landmarks' middles (where those of the face come
+    to lie), their own ``weight``, λ2d and λ3d, Eq. 4, and how far (mm) the last round moved the landmarks."""
+
+    coefficients: Float[Array, "N"]
+    scale: Float[Array, ""]
+    rotation: Float[Array, "3 3"]
+    middle_2d: Float[Array, "2"]
+    middle_3d: Float[Array, "3"]
+    weight: Float[Array, "L"] | None
+    weights: tuple[Float[Array, ""], Float[Array, ""]]
+    cost: Float[Array, ""]
+    moved: Float[Array, ""]
+
+
 def fit_one(
     model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, options: FitOptions
 ) -> tuple[FitResult, Float[Array, "rounds"]]:
@@ -32,8 +48,8 @@ def fit_one(
     start and after each round, which compiles to nothing where it is not taken.
     """
     unit, frame, status = to_unit(landmarks, frontal(model.mean))
-    state, costs, _ = alternate(model, axes, options, believed(model, axes, options, unit))
-    return finished(model, frame, status, *state, options), costs
+    ended, costs, _ = alternate(model, axes, options, believed(model, axes, options, unit))
+    return finished(model, frame, status, ended, options), costs
 
 
 def believed(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit: Unit) -> Unit:
@@ -44,22 +60,27 @@ def believed(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit:
     return unit._replace(weight=landmark_weights(lambda unit, stiffness: once(unit, stiffness)[2], unit))
 
 
+def begun(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit: Unit, solve_pose):
+    """The landmarks that the rounds are to take, a function from the yaw to λ2d and λ3d, and the mean face's pose:
+    ``scale, rotation``."""
+    if options.variant != "calibrated":
+        scale, rotation, xy = initial_pose(model, *unit, options.variant, solve_pose, axes.contour)
+        return unit._replace(xy=xy), partial(data_weights, options.variant), scale, rotation
+    table = load_calibration(options.calibration, model.scheme)
+    scale, rotation, _ = initial_pose(model, *unit, "2d+3d+p+w", solve_pose)
+    xyz, weight, depth = corrected(table, model.scheme, scale, rotation, *unit)
+    posed = lambda xyz: initial_pose(model, xyz[:2], xyz, weight, "2d+3d", solve_pose)
+    scale, rotation, _ = posed(xyz)
+    xyz = independent(table, model, scale, rotation, xyz, unit.weight)
+    scale, rotation, xy = posed(xyz)
+    return Unit(xy, xyz, weight), lambda _: (1 - depth, depth), scale, rotation
+
+
 def alternate(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit: Unit, stiffness: float = 1.0):
-    """The loop in a unit frame, its priors times ``stiffness``: what ``finished`` takes, Eq. 4 as above, and how far
-    each landmark is off in the image, squared (L,), in mm² at the mean face's scale."""
+    """The loop in a unit frame, its priors times ``stiffness``: its `Ended`, Eq. 4 as above, and how far each landmark
+    is off in the image, squared (L,), in mm² at the mean face's scale."""
     solver = solvers.solver(options.solver)
-    xy, xyz, weight = unit
-    calibrated = options.variant == "calibrated"
-    first = "2d+3d+p+w" if calibrated else options.variant
-    first_scale, rotation, xy = initial_pose(model, xy, xyz, weight, first, solver.solve_pose, axes.contour)
-    weights_at = partial(data_weights, options.variant)
-    if calibrated:
-        table = load_calibration(options.calibration, model.scheme)
-        xyz, weight, depth = corrected(table, model.scheme, first_scale, rotation, unit.xy, xyz, weight)
-        weights_at = lambda _: (1 - depth, depth)
-        posed = lambda xyz: initial_pose(model, xyz[:2], xyz, weight, "2d+3d", solver.solve_pose)
-        xyz = independent(table, model, *posed(xyz)[:2], xyz, unit.weight)
-        first_scale, rotation, xy = posed(xyz)
+    (xy, xyz, weight), weights_at, first_scale, first_rotation = begun(model, axes, options, unit, solver.solve_pose)
 
     # mm² in units, at the mean face's scale
     prior = jnp.asarray(stiffness * options.identity_prior, xy.dtype) * first_scale**2
@@ -101,9 +122,9 @@ def alternate(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit
 
     # Of the batch that the pose has: a loop is traced again for each value that joins it later.
     still, first_points = (some + 0 * first_scale for some in (jnp.zeros(axes.basis.shape[-1], xy.dtype), mean))
-    prepared = solver.prepare_shape(problem_at(still, mean, first_scale, rotation)[0])
-    begun = still, first_scale, rotation
-    start = (still, first_points, first_scale, rotation, first_scale * energies.turned(rotation, mean))
+    first = still, first_scale, first_rotation
+    prepared = solver.prepare_shape(problem_at(still, mean, first_scale, first_rotation)[0])
+    start = (still, first_points, first_scale, first_rotation, first_scale * energies.turned(first_rotation, mean))
     (coordinates, _, scale, rotation, projected), history = jax.lax.scan(round_, start, length=options.iterations)
     *states, weights, moved = history
     weights, moved = jax.tree.map(lambda values: values[-1], (weights, moved))
@@ -115,7 +136,7 @@ def alternate(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit
     # What the patterns do not hold of the landmarks is as far from every face as it is from the first.
     beyond = 0.0
     if patterns is not None:
-        whole, sampled = (first_scale * energies.turned(begun[2], points) for points in (every[0], mean))
+        whole, sampled = (first_scale * energies.turned(first_rotation, points) for points in (every[0], mean))
         beyond = data(whole, *every[1:]) - data(sampled, centred_xy, centred_xyz)
 
     def cost_of(coordinates, projected, centred_xy):
@@ -128,20 +149,17 @@ def alternate(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit
 
     last_xy, middle_2d = shown(coordinates, scale, rotation)
     cost = cost_of(coordinates, projected, last_xy)
-    states = jax.tree.map(lambda first, later: jnp.append(first[None], later, axis=0), begun, tuple(states))
+    states = jax.tree.map(lambda one, later: jnp.append(one[None], later, axis=0), first, tuple(states))
     costs = jax.vmap(cost_at)(*states)
     coefficients = jnp.matmul(axes.mixing, coordinates, precision=HIGHEST)
     off = (projected - energies.merge(last_xy, centred_xyz, weight, *weights).points)[:2] / first_scale
-    middles = middle_2d, middle_3d
-    return (coefficients, scale, rotation, middles, weight, weights, cost, moved), costs, jnp.sum(off**2, axis=0)
+    ended = Ended(coefficients, scale, rotation, middle_2d, middle_3d, weight, weights, cost, moved)
+    return ended, costs, jnp.sum(off**2, axis=0)
 
 
-def finished(
-    model, frame: Frame, status, coefficients, scale, rotation, middles, weight, weights, cost, moved, options
-) -> FitResult:
-    """The result in pixels, of values in a unit frame: the landmarks' two middles are where those of the face come to
-    lie, and ``moved`` (mm) is how far the last round took them."""
-    middle_2d, middle_3d = middles
+def finished(model: LandmarkModel, frame: Frame, status, ended: Ended, options: FitOptions) -> FitResult:
+    """The result in pixels."""
+    coefficients, scale, rotation, middle_2d, middle_3d, weight, weights, cost, moved = ended
     # The landmarks' middle of this face, from the model's origin, as the camera sees it.
     middle = energies.mean_point(jnp.moveaxis(model.basis, 0, -1), weight)
     middle = energies.mean_point(model.mean.T, weight) + jnp.matmul(middle, coefficients, precision=HIGHEST)

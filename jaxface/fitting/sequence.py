@@ -19,7 +19,7 @@ from jaxface.fitting.api import at_landmarks, check, floating
 from jaxface.fitting.chain import solve_chain
 from jaxface.fitting.coordinates import Coordinates
 from jaxface.fitting.frame import Frame, to_unit
-from jaxface.fitting.loop import believed, finished, frontal
+from jaxface.fitting.loop import Ended, believed, finished, frontal
 from jaxface.fitting.options import FitOptions
 from jaxface.fitting.pose import data_weights, initial_pose
 from jaxface.fitting.shared_shape import solve_shapes
@@ -107,21 +107,19 @@ def _fit_sequence(
     identity, expression, weights, moved = jax.tree.map(lambda values: values[-1], history)
     frame = Frame(frame.centre, unit)
     middle_2d = _steadied_middles(middle_2d * unit[:, None] + frame.centre, unit, linked, smoothness)
-    middles = (middle_2d - frame.centre) / unit[:, None], middle_3d
+    middle_2d = (middle_2d - frame.centre) / unit[:, None]
 
-    def result_of(expression, scale, rotation, projected, weights, moved, status, xy, xyz, weight, middles, frame):
-        coefficients = jnp.concatenate([identity, expression])
-        first = jnp.arange(len(coefficients)) < len(identity)
-        root = jnp.sqrt(jnp.where(first, options.identity_prior, options.expression_prior).astype(xy.dtype))
-        priors = dict(coefficients=root * coefficients, prior=jnp.ones_like(scale))
-        cost = energies.energy(projected, xy, xyz, weight, *weights, **priors)
-        pose = scale, rotation, middles
-        result = finished(model, frame, status, coefficients, *pose, weight, weights, cost, moved, options)
-        return replace(result, identity=jnp.where(jnp.isfinite(identity).all(), identity, 0.0))
-
-    return jax.vmap(result_of)(
-        expression, scale, rotation, projected, weights, moved, status, xy, xyz, weight, middles, frame
+    every = jnp.broadcast_to(identity, (len(expression), len(identity)))
+    coefficients = jnp.concatenate([every, expression], axis=1)
+    alpha, beta = options.identity_prior, options.expression_prior
+    root = jnp.sqrt(jnp.where(jnp.arange(coefficients.shape[1]) < len(identity), alpha, beta)).astype(xy.dtype)
+    energy = lambda coefficients, weights, *points: energies.energy(
+        *points, *weights, coefficients=root * coefficients, prior=jnp.ones_like(unit[0])
     )
+    cost = jax.vmap(energy)(coefficients, weights, projected, xy, xyz, weight)
+    ended = Ended(coefficients, scale, rotation, middle_2d, middle_3d, weight, weights, cost, moved)
+    results = jax.vmap(partial(finished, model, options=options))(frame, status, ended)
+    return replace(results, identity=jnp.where(jnp.isfinite(identity).all(), every, 0.0))
 
 
 def _points(model: LandmarkModel, identity, expression, weight) -> Float[Array, "3 L"]:
