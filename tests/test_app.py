@@ -302,9 +302,9 @@ def test_a_photograph_becomes_a_head_that_can_be_changed(served, page, pair):
         page.click("#glb")
     assert len(trimesh.load(download.value.path(), file_type="glb", force="mesh").vertices) > 4000
 
-    overlay = page.get_attribute("#overlay img", "src")
+    overlay, drawn = page.get_attribute("#overlay img", "src"), source()
     page.locator("#which label").nth(1).click()
-    until(lambda: page.get_attribute("#overlay img", "src") != overlay)
+    until(lambda: page.get_attribute("#overlay img", "src") != overlay and source() != drawn)
 
     page.get_by_role("tab", name="How sure").click()
     page.locator("#unsure").scroll_into_view_if_needed()  # or its picture may wait to be loaded
@@ -350,7 +350,7 @@ def test_an_address_in_place_of_a_file_is_not_fetched(served):
     config = json.load(urlopen(f"{address}config"))
     (take,) = (each for each in config["dependencies"] if "take" in str(each["api_name"]))
     photo = {"path": "http://93.184.215.14/face.png", "meta": {"_type": "gradio.FileData"}}
-    asked = {"data": [photo, "2d", "structured", 4], "fn_index": take["id"], "session_hash": "a"}
+    asked = {"data": [photo, "2d", "squared", "structured", 4], "fn_index": take["id"], "session_hash": "a"}
     ask = Request(f"{address}gradio_api/queue/join", json.dumps(asked).encode(), {"Content-Type": "application/json"})
     urlopen(ask).close()
     with urlopen(f"{address}gradio_api/queue/data?session_hash=a", timeout=30) as answers:

@@ -1,6 +1,7 @@
 """What the page's events do: each takes the values of the page's fields and gives back what the page then shows."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from html import escape
 from itertools import product
@@ -47,7 +48,7 @@ class Actions:
         self._sessions.close(request.session_hash)
 
     @spoken
-    def take(self, request: gr.Request, photo: dict | None, variant: str, solver: str, iterations: float) -> list:
+    def take(self, request: gr.Request, photo: dict | None, *method) -> list:
         """A photograph came or was removed: the faces to choose from, the overlay, what is said of it."""
         session = self._session(request)
         session.photograph = None
@@ -63,17 +64,16 @@ class Actions:
             sentence = escape(str(error))
             gr.Warning(sentence, title="No face was fitted")
             return [*_choice(session), None, f"**No face was fitted.** {sentence}"]
-        options = FitOptions(variant, solver, int(iterations))
-        shown = self._fit(session, photograph, photograph.largest, options)
+        shown = self._fit(session, photograph, photograph.largest, _options(*method))
         return [*_choice(session), *shown]
 
     @spoken
-    def choose(self, request: gr.Request, index: int, variant: str, solver: str, iterations: float) -> list:
+    def choose(self, request: gr.Request, index: int, *method) -> list:
         """Another face of the photograph, or other options: the overlay, what is said of it."""
         session = self._session(request)
         if session.photograph is None:
             return [None, HELLO]
-        return self._fit(session, session.photograph, index, FitOptions(variant, solver, int(iterations)))
+        return self._fit(session, session.photograph, index, _options(*method))
 
     def _fit(self, session: Session, photograph: state.Photograph, index: int, options: FitOptions) -> list:
         face = state.fit_face(self._model, photograph, index, options)
@@ -156,10 +156,8 @@ class Actions:
         return [path, gr.update(value=path, interactive=True)]
 
     @spoken
-    def compare(
-        self, request: gr.Request, variants: list[str], solvers: list[str], iterations: float, progress=gr.Progress()
-    ) -> list:
-        """The same face by several variants and solvers: overlays with captions, and a table."""
+    def compare(self, request: gr.Request, variants: list[str], solvers: list[str], progress=gr.Progress()) -> list:
+        """The same face by several variants and solvers, else as it was fitted: overlays with captions, and a table."""
         session = self._session(request)
         if session.face is None:
             raise ValueError("There is no face yet: give a photograph first.")
@@ -169,7 +167,8 @@ class Actions:
         faces = []
         shown = cast(list[tuple[str, str]], progress.tqdm(pairs, desc="fitting", unit="fits"))
         for variant, solver in shown:
-            faces.append(state.timed(self._model, session.face, FitOptions(variant, solver, int(iterations))))
+            options = replace(session.face.options, variant=variant, solver=solver)
+            faces.append(state.timed(self._model, session.face, options))
         names = [f"{face.options.variant} · {face.options.solver}" for face in faces]
         pictures = [session.jpeg("compared", state.draw_overlay(self._model, face)) for face in faces]
         return [list(zip(pictures, names, strict=True)), _table(names, faces)]
@@ -183,6 +182,10 @@ class Actions:
             return None
         changed = _changed(session.face, session.expression, *turned)
         return session.jpeg("drawn", state.draw_head(self._model, changed, session.atlas))
+
+
+def _options(variant: str, loss: str, solver: str, iterations: float) -> FitOptions:
+    return FitOptions(variant, solver, int(iterations), loss=loss)
 
 
 def _changed(face: state.Face, expression: dict[int, float], yaw: float, pitch: float, roll: float, *identity: float):

@@ -9,7 +9,7 @@ from gradio import themes
 from jaxface.app.actions import HELLO, IDENTITY_LIMIT, Actions
 from jaxface.app.session import Sessions
 from jaxface.fitting import FitOptions
-from jaxface.fitting.options import Variant
+from jaxface.fitting.options import Loss, Variant
 from jaxface.model.morphable import MorphableModel
 from jaxface.pipelines.faces import Finder
 from jaxface.solvers import NAMES
@@ -84,6 +84,9 @@ def build(model: MorphableModel, finder: Finder, measured: bool, folder: Path, e
                     ]
                 with gr.Accordion("Method", open=False):
                     variant = gr.Dropdown(variants, value=default.variant, label="Variant")
+                    loss = gr.Dropdown(
+                        list(get_args(Loss)), value=default.loss, label="Loss, robust if points lie elsewhere"
+                    )
                     solver = gr.Dropdown(list(NAMES), value=default.solver, label="Solver")
                     iterations = gr.Slider(1, 20, value=default.iterations, step=1, label="Rounds of shape and pose")
         with gr.Tabs() as tabs:
@@ -124,7 +127,7 @@ def build(model: MorphableModel, finder: Finder, measured: bool, folder: Path, e
                 gallery = gr.Gallery(label="Overlays", columns=2, object_fit="contain", elem_id="gallery", **picture)
                 table = gr.Markdown(elem_id="table")
 
-        method = [variant, solver, iterations]
+        method = [variant, loss, solver, iterations]
         turned = [*pose, *identity]
         private: dict[str, Any] = {"api_visibility": "private"}
         quiet: dict[str, Any] = private | {"show_progress": "hidden"}
@@ -156,6 +159,6 @@ def build(model: MorphableModel, finder: Finder, measured: bool, folder: Path, e
         chosen.input(actions.shape, chosen, amount, **loose)
         put_back(back.click).then(actions.changed_file, turned, [head, changed], **quiet)
         how_sure.select(actions.unsure, None, unsure, **private)
-        compare.click(actions.compare, [some, by, iterations], [gallery, table], **private)
+        compare.click(actions.compare, [some, by], [gallery, table], **private)
         page.unload(actions.leave)
     return page
