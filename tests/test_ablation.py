@@ -13,6 +13,8 @@ from jaxface.evaluation.ablation import ShapeError, by_yaw
 from jaxface.evaluation.subjects import subjects
 from jaxface.model.store import save_model
 
+pytestmark = pytest.mark.usefixtures("run_once")
+
 VARIANTS, FITTED = ("2d", "calibrated"), 6
 """Of the command's tests: each variant takes seconds to compile, for each number of faces anew."""
 

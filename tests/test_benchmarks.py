@@ -17,6 +17,8 @@ from benchmarks.opponents import numpy_batched, numpy_single, scipy_least_square
 from benchmarks.roofline import least_flops
 from jaxface import FitOptions
 
+pytestmark = pytest.mark.usefixtures("run_once")
+
 
 def of_both(result):
     return np.concatenate([result.identity, result.expression], axis=-1)

@@ -8,6 +8,8 @@ import trimesh
 from jaxface import Landmarks, camera, solvers, visibility
 from jaxface.fitting.pose import affine_pose, coarse_pose, in_2d, initial_pose, visible_xy
 
+pytestmark = pytest.mark.usefixtures("run_once")
+
 YAWS = [-90, -60, -30, 0, 20, 45, 75, 90]
 
 

@@ -14,6 +14,8 @@ from jaxface.fitting.chain import solve_chain
 from jaxface.fitting.sequence import SMOOTHNESS
 from jaxface.fitting.shared_shape import SHARED_ERROR, solve_shapes
 
+pytestmark = pytest.mark.usefixtures("run_once")
+
 YAWS = (-50, -30, -10, 0, 10, 30, 50, 20)
 
 

@@ -14,6 +14,8 @@ from jaxface.fitting.coordinates import PATTERNS, core
 from jaxface.solvers import structured
 from jaxface.solvers.inverse import inverse
 
+pytestmark = pytest.mark.usefixtures("run_once")
+
 L, N = 20, 7
 RNG = np.random.default_rng(1)
 MEAN = RNG.normal(size=(L, 3))

@@ -17,6 +17,8 @@ from jaxface.evaluation.alignment import rigid
 from jaxface.fitting.uncertainty import DETECTED, PLACED_MM, Errors
 from jaxface.rendering.uncertainty_map import draw_uncertainty
 
+pytestmark = pytest.mark.usefixtures("run_once")
+
 MADE = Errors(front=2.0, profile=2.0, outside=0.0)
 PEOPLE = 200
 PRIORS = np.repeat([FitOptions().identity_prior, FitOptions().expression_prior], [8, 6])
