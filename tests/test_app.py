@@ -11,6 +11,7 @@ import zipfile
 from dataclasses import replace
 from importlib.util import find_spec
 from io import BytesIO
+from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
@@ -327,10 +328,25 @@ def test_a_photograph_becomes_a_head_that_can_be_changed(served, page, pair):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
     (root,) = (served[1] / "files").glob("jaxface-app-*")
-    kept = lambda: {path.suffix for path in root.rglob("*") if path.is_file() and path.parent != root}
+    walked = lambda: [names for folder, _, names in os.walk(root) if folder != str(root)]
+    kept = lambda: {Path(name).suffix for names in walked() for name in names}
     assert {".glb", ".jpg"} <= kept()
     page.close()
     until(lambda: not kept() & {".glb", ".jpg"})
+
+
+def test_the_only_face_of_a_photograph_is_fitted_by_another_method(page, photograph):
+    page.set_input_files("#photo input[type=file]", photograph)
+    page.wait_for_selector("#overlay img")
+    before = page.get_attribute("#overlay img", "src")
+    page.get_by_text("Method").click()
+    page.get_by_label("Loss").click()
+    page.get_by_role("option", name="robust").click()
+    until(lambda: page.get_attribute("#overlay img", "src") != before)
+    page.wait_for_selector("#json:not([disabled])")
+    with page.expect_download() as download:
+        page.click("#json")
+    assert json.loads(download.value.path().read_text())["options"]["loss"] == "robust"
 
 
 def test_the_camera_s_picture_is_fitted_as_it_is(page, pixels):

@@ -68,12 +68,15 @@ class Actions:
         return [*_choice(session), *shown]
 
     @spoken
-    def choose(self, request: gr.Request, index: int, *method) -> list:
+    def choose(self, request: gr.Request, index: int | None, *method) -> list:
         """Another face of the photograph, or other options: the overlay, what is said of it."""
         session = self._session(request)
-        if session.photograph is None:
+        photograph = session.photograph
+        if photograph is None:
             return [None, HELLO]
-        return self._fit(session, session.photograph, index, _options(*method))
+        if index not in range(len(photograph.faces)):  # there is nothing to choose, or not yet
+            index = photograph.largest
+        return self._fit(session, photograph, index, _options(*method))
 
     def _fit(self, session: Session, photograph: state.Photograph, index: int, options: FitOptions) -> list:
         face = state.fit_face(self._model, photograph, index, options)
