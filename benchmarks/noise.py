@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", nargs="?", help="a face model's file; without it the embedded one")
     parser.add_argument("--detector", default="mediapipe")
-    parser.add_argument("--people", type=int, default=240)
+    parser.add_argument("--people", type=int, default=600)
     parser.add_argument("--store")
     asked = parser.parse_args()
     model = jaxface.load_model(asked.model)
