@@ -7,6 +7,12 @@ import numpy as np
 STEP = 1e-3  # pixels
 
 
+def outcome(result):
+    """One number that every part of a fit moves."""
+    pose = jnp.sum(result.pose.rotation[:2]) + result.pose.scale + 0.01 * jnp.sum(result.pose.translation)
+    return jnp.sum(result.identity**2) + jnp.sum(jnp.sin(result.expression)) + pose + 0.1 * result.cost
+
+
 def moved(landmarks, along, step):
     return jax.tree.map(lambda leaf, direction: leaf + step * direction, landmarks, along)
 

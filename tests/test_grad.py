@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from slopes import assert_slope, inner, moved
+from slopes import assert_slope, inner, moved, outcome
 
 import jaxface
 from jaxface import FitOptions, Landmarks
@@ -15,17 +15,10 @@ from jaxface import FitOptions, Landmarks
 pytestmark = pytest.mark.usefixtures("run_once")
 
 
-def outcome(model, landmarks, options):
-    """One number that every part of a fit moves."""
-    result = jaxface.fit(model, landmarks, options)
-    pose = jnp.sum(result.pose.rotation[:2]) + result.pose.scale + 0.01 * jnp.sum(result.pose.translation)
-    return jnp.sum(result.identity**2) + jnp.sum(jnp.sin(result.expression)) + pose + 0.1 * result.cost
-
-
 @cache
 def compiled(model, options):
-    """``outcome`` with its slope in the landmarks."""
-    return jax.jit(jax.value_and_grad(lambda given: outcome(model, given, options)))
+    """A fit's ``outcome`` with its slope in the landmarks."""
+    return jax.jit(jax.value_and_grad(lambda given: outcome(jaxface.fit(model, given, options))))
 
 
 @pytest.fixture
@@ -47,7 +40,7 @@ def test_reverse_mode(case, solver, variant):
 
 def test_forward_mode_is_reverse_mode(case):
     model, landmarks, along = case
-    value = lambda given: outcome(model, given, FitOptions())
+    value = lambda given: outcome(jaxface.fit(model, given))
     forward = jax.jit(lambda given, along: jax.jvp(value, (given,), (along,))[1])(landmarks, along)
     _, slope = compiled(model, FitOptions())(landmarks)
     np.testing.assert_allclose(forward, inner(slope, along), rtol=1e-8)
@@ -59,19 +52,7 @@ def test_vmap_of_grad_and_grad_through_a_batch(case):
     options = FitOptions()
     _, single = jax.vmap(compiled(model, options))(pair)
 
-    def total(given):
-        batch = jaxface.fit_batch(model, given, options)
-        return (
-            jnp.sum(batch.identity**2)
-            + jnp.sum(jnp.sin(batch.expression))
-            + jnp.sum(
-                jnp.sum(batch.pose.rotation[:, :2], axis=(1, 2))
-                + batch.pose.scale
-                + 0.01 * jnp.sum(batch.pose.translation, axis=1)
-                + 0.1 * batch.cost
-            )
-        )
-
+    total = lambda given: jnp.sum(jax.vmap(outcome)(jaxface.fit_batch(model, given, options)))
     through_batch = jax.jit(jax.grad(total))(pair)
     for ours, theirs in zip(jax.tree.leaves(single), jax.tree.leaves(through_batch), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-8)
