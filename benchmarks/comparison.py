@@ -4,7 +4,8 @@ Random people of the ICT Face Model Light (odd seeds) with expressions are drawn
 MediaPipe. Each system makes a face of what was found; the error is ``micc85``'s (``jaxface.evaluation.ablation``).
 
 * the mean faces, of the embedded model and of ICT;
-* MediaPipe's own mesh, turned, scaled and shifted onto the true 68 points, as it has no scale;
+* MediaPipe's own mesh, which has no scale: turned, scaled and shifted onto the embedded mean face's 68 points, so that it
+  has the size that the others guess from, and once more onto the true 68 points, with a size that they do not know;
 * eos-py with the Surrey model, on the 68 2D points;
 * jaxface with the embedded model, and with ICT, as the variants ``2d+3d+p+w`` and ``calibrated``.
 
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from jaxtyping import Float
 from rich.console import Console
 from rich.progress import track
 
@@ -39,12 +41,11 @@ from jaxface.types import Landmarks
 OURS = "2d+3d+p+w", "calibrated"
 
 
-def mediapipe_meshes(dense: Landmarks, people, rows) -> np.ndarray:
-    """MediaPipe's points as meshes of its canonical face, each on the true 68 points of its person."""
-    meshes = np.tile(np.asarray(canonical_face().mean), (len(rows), 1, 1))
-    true = people.points()
-    for mesh, points, row in zip(meshes, np.asarray(dense.xyz) @ FRONTAL, rows, strict=True):
-        mesh[: len(points)] = similarity(points[IBUG68_FROM_MEDIAPIPE478], true[row])(points)
+def mediapipe_meshes(dense: Landmarks, onto: Float[np.ndarray, "n 68 3"]) -> np.ndarray:
+    """MediaPipe's points as meshes of its canonical face, each placed on 68 points."""
+    meshes = np.tile(np.asarray(canonical_face().mean), (len(onto), 1, 1))
+    for mesh, points, places in zip(meshes, np.asarray(dense.xyz) @ FRONTAL, onto, strict=True):
+        mesh[: len(points)] = similarity(points[IBUG68_FROM_MEDIAPIPE478], places)(points)
     return meshes
 
 
@@ -68,7 +69,12 @@ def main() -> None:
     rows, yaw = np.nonzero(found)[0], people.yaw[found]
 
     surrey, eos = jaxface.load_model(Path(asked.surrey) / "sfm_shape_3448.bin"), Surrey(asked.surrey)
-    meshes = {"MediaPipe's mesh": (canonical_face(), mediapipe_meshes(dense, people, rows))}
+    true = people.points()[rows]
+    usual = np.broadcast_to(embedded.landmark_positions(embedded.mean, "ibug68"), true.shape)
+    meshes = {
+        f"MediaPipe's mesh, {size} size": (canonical_face(), mediapipe_meshes(dense, onto))
+        for size, onto in (("mean", usual), ("true", true))
+    }
     fitted = [eos.fit(eos.landmarks(xy), side=SIDE)[0].vertices for xy in track(faces.xy, "eos")]
     meshes["eos, Surrey"] = surrey, np.array(fitted)[..., :3]
     for name, model, source in (("embedded", embedded, "mediapipe"), ("ICT", ict, calibration)):
