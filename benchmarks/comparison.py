@@ -4,8 +4,8 @@ Random people of the ICT Face Model Light (odd seeds) with expressions are drawn
 MediaPipe. Each system makes a face of what was found; the error is ``micc85``'s (``jaxface.evaluation.ablation``).
 
 * the mean faces, of the embedded model and of ICT;
-* MediaPipe's own mesh, which has no scale: turned, scaled and shifted onto the embedded mean face's 68 points, so that it
-  has the size that the others guess from, and once more onto the true 68 points, with a size that they do not know;
+* MediaPipe's own mesh, which has no scale: turned, scaled and shifted onto the embedded mean face's 68 points, so that
+  it has the size that the others guess from, and once more onto the true ones, with a size that they do not know;
 * eos-py with the Surrey model, on the 68 2D points;
 * jaxface with the embedded model, and with ICT, as the variants ``2d+3d+p+w`` and ``calibrated``.
 

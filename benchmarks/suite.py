@@ -14,7 +14,7 @@ from benchmarks.metrics import Metric
 from benchmarks.roofline import sgemm_rate
 
 QUICK = ("throughput", "latency", "peers", "agreement")
-WHOLE = (*QUICK, "compiling", "same_cost", "devices", "million", "reference_problems")
+WHOLE = (*QUICK, "compiling", "gradient", "same_cost", "devices", "million", "reference_problems")
 
 
 class Report(NamedTuple):

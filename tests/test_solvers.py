@@ -87,6 +87,21 @@ def test_shape_step_is_ridge_regression(solver, weight, weights):
     np.testing.assert_allclose(found, expected, atol=3e-6)
 
 
+@pytest.mark.parametrize("weights", [(1.0, 0.0), (0.5, 0.5), (0.1, 0.8)])
+def test_fewer_landmarks_than_coordinates_are_ridge_regression_too_and_so_is_its_slope(x64, weights):
+    problem, expected = problem_and_answer(None, weights, n=48)
+    assert 2 * L <= 48  # so that a matrix of landmarks is inverted
+    along = jnp.asarray(np.random.default_rng(3).normal(size=(3, L)))
+
+    def solved(points):
+        given = replace(problem, target=replace(problem.target, points=points))
+        return structured.solve_shape(given, structured.prepare_shape(given))
+
+    found, slope = jax.jvp(solved, (problem.target.points,), (along,))
+    np.testing.assert_allclose(found, expected, atol=3e-6)
+    np.testing.assert_allclose(slope, solved(problem.target.points + along) - found, atol=1e-9)  # it is linear
+
+
 @pytest.mark.parametrize("weight", WEIGHTS, ids=["alike", "weighted"])
 @pytest.mark.parametrize("weights", [(1.0, 0.0), (0.5, 0.5), (0.1, 0.8)])
 def test_conjugate_gradients_in_single_precision_come_near_in_a_round_and_nearer_in_the_next(x64, weight, weights):
@@ -153,3 +168,11 @@ def test_small_inverses(size, batch):
     np.testing.assert_allclose(
         np.asarray(found) @ matrices, np.broadcast_to(np.eye(size), matrices.shape), atol=2e-6 * size
     )
+
+
+def test_slopes_of_an_inverse_have_slopes(x64):
+    rng = np.random.default_rng(0)
+    root, along = rng.normal(size=(2, 5, 5))
+    entry = lambda step: inverse(jnp.asarray(root @ root.T + 5 * np.eye(5)) + step * jnp.asarray(along + along.T))[0, 1]
+    ahead, here, behind = (float(entry(step)) for step in (1e-3, 0.0, -1e-3))
+    assert np.isclose(jax.jit(jax.hessian(entry))(0.0), (ahead - 2 * here + behind) / 1e-6, rtol=1e-4)

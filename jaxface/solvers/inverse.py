@@ -17,11 +17,18 @@ _BLOCK = 24
 """Largest matrix that is not halved."""
 
 
+@jax.custom_jvp
 def inverse(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
     """The inverse of a symmetric positive definite matrix, or of one near it: without pivoting."""
     unit = jax.lax.rsqrt(jnp.abs(jnp.diag(matrix)))
     unit = unit[:, None] * unit
     return unit * _of_unit_diagonal(unit * matrix)
+
+
+@inverse.defjvp
+def _inverse_jvp(primals, tangents):
+    found = inverse(*primals)
+    return found, -jnp.matmul(found, jnp.matmul(*tangents, found, precision=HIGHEST), precision=HIGHEST)
 
 
 def _of_unit_diagonal(matrix):
@@ -38,13 +45,17 @@ def _of_unit_diagonal(matrix):
     return jnp.concatenate([jnp.concatenate([first, joint], 1), jnp.concatenate([joint.T, second], 1)])
 
 
-@custom_vmap
-def _swept(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
+def _alone(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
     return _sweep(matrix[..., None])[..., 0]
+
+
+_swept = custom_vmap(_alone)
 
 
 @_swept.def_vmap
 def _many(_, batched, matrices: Float[Array, "B n n"]):
+    if not batched[0]:  # a batch of tangents about one matrix
+        return _alone(matrices), False
     return jnp.moveaxis(_sweep(jnp.moveaxis(matrices, 0, -1)), -1, 0), True
 
 

@@ -8,7 +8,8 @@ Shape: Eq. 4 is quadratic, with H = s²(λ2d + λ3d) (S - ρ Γ_rᵀΓ_r) + Λ, 
 coordinates of ``jaxface.fitting.coordinates``, ρ = λ2d / (λ2d + λ3d), and Γ_r is the landmarks' motion along the
 viewing direction r. Few steps of conjugate gradients from the last round's answer solve it to single precision's needs,
 with an exact inverse for the coordinates that move the landmarks most and a diagonal for the others; where landmarks
-have weights, with the products of all of Γ. For more digits H is put together from the Gram matrices and inverted.
+have weights, with the products of all of Γ. For more digits, and for derivatives, H is inverted: where few landmarks
+weigh alike through a matrix of theirs, else as it is put together from the Gram matrices.
 """
 
 from functools import partial
@@ -155,11 +156,15 @@ def solve_pose(points: Float[Array, "3 L"], target: energies.Target, scale, rota
     # Of the batch that the pose has, so that every stage is one and the same program.
     known = jax.tree.map(lambda leaf: leaf + 0 * start[0], moments(points, target))
     run = lambda known: _descended(start, known, steps)
-    return implicit.root(_pose_gradient, run, known, moved=_POSE.moved)
+    return implicit.root(_pose_gradient, run, known, moved=_POSE.moved, newton=_pose_newton)
 
 
 def _pose_gradient(pose, known):
     return pose_normal_equations(pose, known)[1]
+
+
+def _pose_newton(pose, known):
+    return partial(jnp.matmul, inverse(pose_normal_equations(pose, known)[2][1]), precision=HIGHEST)
 
 
 def shape_gradient(coefficients: Float[Array, "N"], problem: energies.ShapeProblem) -> Float[Array, "N"]:
@@ -228,7 +233,12 @@ def _metric(problem):
 def solve_shape(problem: energies.ShapeProblem, prepared) -> Float[Array, "N"]:
     """The coefficients that minimise Eq. 4 at a fixed pose; ``prepared`` is what ``prepare_shape`` gave."""
     solve = partial(_by_gradients if isinstance(prepared, Prepared) else _by_inverse, prepared)
-    return implicit.root(shape_gradient, solve, problem)
+    return implicit.root(shape_gradient, solve, problem, newton=_shape_newton if _few(problem) else None)
+
+
+def _shape_newton(_, problem):
+    divided = _by_woodbury(problem)
+    return lambda change: divided(change) / (problem.scale**2 * problem.target.axes[0])
 
 
 def _downhill(problem):
@@ -239,8 +249,32 @@ def _downhill(problem):
 
 
 def _by_inverse(gram, problem):
-    whole = inverse(_matrix(problem, gram))
-    return problem.coefficients + jnp.matmul(whole, _downhill(problem), precision=HIGHEST)
+    if _few(problem):
+        divided = _by_woodbury(problem)
+    else:
+        divided = partial(jnp.matmul, inverse(_matrix(problem, gram)), precision=HIGHEST)
+    return problem.coefficients + divided(_downhill(problem))
+
+
+def _few(problem) -> bool:
+    """Whether landmarks weigh alike and are so few that it pays to invert a matrix of theirs, not of coordinates."""
+    return problem.target.weight is None and 2 * problem.points.shape[1] <= problem.coefficients.size
+
+
+def _by_woodbury(problem):
+    """A function that divides a vector by H / s²(λ2d + λ3d), D - ρ Γ_rᵀΓ_r with D diagonal (Woodbury's identity)."""
+    flat = _flatness(problem)
+    diagonal = jnp.einsum("aann->n", problem.gram) + _metric(problem)[1]
+    along = jnp.einsum("a,aln->ln", problem.rotation[2], _rows(problem), precision=HIGHEST)
+    light = along / diagonal
+    between = jnp.eye(len(along), dtype=along.dtype) - flat * jnp.matmul(light, along.T, precision=HIGHEST)
+    between = flat * inverse(between)
+
+    def divided(right):
+        seen = jnp.matmul(between, jnp.matmul(light, right, precision=HIGHEST), precision=HIGHEST)
+        return right / diagonal + jnp.matmul(seen, light, precision=HIGHEST)
+
+    return divided
 
 
 def _by_gradients(prepared, problem):
@@ -287,7 +321,7 @@ def _product(problem, squares, metric, share):
     if weight is not None:
         return of_weighted, WEIGHTED_STEPS, problem.coefficients.size
     active, view = core.shape[1], problem.rotation[2]
-    flat = 1 - problem.target.axes[2] / problem.target.axes[0]  # ρ
+    flat = _flatness(problem)
     still = jnp.einsum("aan->n", squares)[:active] + share
 
     def of_core(x):
@@ -296,6 +330,11 @@ def _product(problem, squares, metric, share):
         return still * x - flat * jnp.matmul(along.ravel(), core, precision=HIGHEST)
 
     return of_core, SHAPE_STEPS, active
+
+
+def _flatness(problem):
+    """ρ of H: 1 where depth is unseen, 0 where it is seen as well as the rest."""
+    return 1 - problem.target.axes[2] / problem.target.axes[0]
 
 
 def _ratio(part, whole):
