@@ -43,7 +43,7 @@ _SENTENCES = {
     Status.CONVERGED: "fitted: a further iteration would not move the face",
     Status.MAX_ITERATIONS: "fitted: the face still moved a little in the last iteration",
     Status.NON_FINITE_INPUT: "not fitted: a landmark is not a finite number",
-    Status.DEGENERATE_LANDMARKS: "not fitted: the landmarks coincide or lie on a line, so they have no pose",
+    Status.DEGENERATE_LANDMARKS: "not fitted: the landmarks coincide, lie on a line or have no weight, so they have no pose",
     Status.DIVERGED: "not fitted: the solution left the finite numbers",
 }
 
@@ -85,8 +85,8 @@ class Landmarks:
     ``xy``: pixels, on the *visible* silhouette, as a 2D detector's contour points are (L2d in Eq. 5).
     ``xyz``: camera frame, pixel units, on the *anatomical* jaw line even where it is hidden (L3d in Eq. 6); z points
     away from the viewer and its origin is free, the fit eliminates it.
-    ``weight``: how far each point is believed; ``None``, the default, believes all alike and lets a fit use Gram
-    matrices computed once a model.
+    ``weight``: how far each point is believed, 0 or less not at all; ``None``, the default, believes all alike and lets
+    a fit use Gram matrices computed once a model. A face of which no point is believed is not fitted.
     ``scheme``: which points these are, ``"ibug68"`` (68) or ``"mediapipe478"`` (478); static under ``jax.jit``.
     """
 

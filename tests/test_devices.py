@@ -17,11 +17,16 @@ points = np.asarray(model.landmark_positions(model.mean, "ibug68")) * (1, -1, -1
 points = (points + np.random.default_rng(0).normal(size=(8, 68, 3))).astype(np.float32)
 faces = jaxface.Landmarks(points[..., :2], points)
 assert len(jax.local_devices()) == 4
+with jax.set_mesh(jax.make_mesh((4,), ("four",))):  # whose arrays, kept with the model, no other mesh takes
+    under = jaxface.fit_batch(model, faces)
 split = jaxface.fit_batch(model, faces)
 assert len(split.identity.sharding.device_set) == 4
 whole = jaxface.fit_batch(model, jax.tree.map(lambda leaf: leaf[:7], faces))  # 7 faces do not divide among 4
 for ours, theirs in zip(jax.tree.leaves(split), jax.tree.leaves(whole), strict=True):
     np.testing.assert_allclose(ours[:7], theirs, atol=1e-3)
+np.testing.assert_allclose(under.identity, split.identity, atol=1e-3)
+last = jaxface.fit_batch(model, jax.device_put(faces, jax.devices()[3]))  # where somebody put them
+assert last.identity.sharding.device_set == {jax.devices()[3]}
 
 # Faces that lie on a mesh are fitted there: two of the devices, the axis explicit.
 explicit = (jax.sharding.AxisType.Explicit,)

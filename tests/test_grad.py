@@ -10,7 +10,7 @@ import pytest
 from slopes import assert_slope, inner, moved, outcome
 
 import jaxface
-from jaxface import FitOptions, Landmarks
+from jaxface import FitOptions, Landmarks, Status
 
 pytestmark = pytest.mark.usefixtures("run_once")
 
@@ -46,6 +46,16 @@ def test_forward_mode_is_reverse_mode(case):
     np.testing.assert_allclose(forward, inner(slope, along), rtol=1e-8)
 
 
+def test_second_derivatives_take_forward_mode_first(case):
+    model, landmarks, along = case
+    value = lambda step: outcome(jaxface.fit(model, moved(landmarks, along, step)))
+    slope = jax.jit(jax.jacfwd(value))
+    ahead, behind = slope(1e-3), slope(-1e-3)
+    np.testing.assert_allclose(jax.jit(jax.jacfwd(slope))(0.0), (ahead - behind) / 2e-3, rtol=1e-4)
+    with pytest.raises(NotImplementedError, match="forward mode first"):
+        jax.hessian(value)(0.0)
+
+
 def test_vmap_of_grad_and_grad_through_a_batch(case):
     model, landmarks, along = case
     pair = jax.tree.map(lambda *leaves: jnp.stack(leaves), landmarks, moved(landmarks, along, 1.0))
@@ -65,6 +75,15 @@ def test_a_lane_that_cannot_be_fitted_has_finite_slopes(small, face):
     loss = lambda given: jnp.sum(jaxface.fit_batch(small, given).identity ** 2)
     slope = jax.jit(jax.grad(loss))(pair)
     assert np.isfinite(slope.xy).all() and np.abs(slope.xy[0]).max() > 0 and not slope.xy[1].any()
+
+
+def test_a_face_of_which_no_point_is_believed_is_not_fitted_and_has_finite_slopes(small, face):
+    landmarks, _ = face()
+    fitted = jax.jit(lambda weight: jaxface.fit(small, replace(landmarks, weight=weight)))
+    for weight in (np.zeros(68, np.float32), -np.ones(68, np.float32)):
+        assert fitted(weight).status == Status.DEGENERATE_LANDMARKS
+    slope = jax.jit(jax.grad(lambda weight: fitted(weight).cost))(jnp.zeros(68))
+    assert np.isfinite(slope).all()
 
 
 def test_grad_of_the_model(small, face):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, get_abstract_mesh
 from jaxtyping import Array, Float
 
 from jaxface.camera import project
@@ -59,6 +59,8 @@ def fit_batch(model: MorphableModel, landmarks: Landmarks, options: FitOptions =
     check(model, landmarks, options, batch=True)
     landmarks = floating(landmarks)
     split = _split(jnp.asarray(landmarks.xy), options)
+    if split is not None:
+        landmarks = jax.tree.map(lambda leaf: jax.device_put(leaf, split), landmarks)
     return _fit_batch(*at_landmarks(model, landmarks, options), landmarks, options, split)
 
 
@@ -91,10 +93,11 @@ def outline(model: MorphableModel, result: FitResult) -> Float[Array, "*b 17 2"]
     model that is not traced.
     """
     kept = _AT_LANDMARKS.setdefault(model, {})
-    if "lines" not in kept:
+    here = "lines", get_abstract_mesh()
+    if here not in kept:
         with jax.ensure_compile_time_eval():
-            kept["lines"] = contour_lines(model), outward(model.landmark_positions(model.mean, "ibug68"))
-    embedding, along = kept["lines"]
+            kept[here] = contour_lines(model), outward(model.landmark_positions(model.mean, "ibug68"))
+    embedding, along = kept[here]
     lined = replace(model, landmarks={"lines": embedding})
     points = lined.landmark_positions(vertices(model, result, camera=True), "lines")[..., :2]
     lines = jnp.moveaxis(points.reshape(*points.shape[:-2], -1, CANDIDATES, 2), -1, -3)
@@ -133,11 +136,14 @@ def _fit_batch(
 
 
 def _split(xy: Array, options: FitOptions) -> NamedSharding | None:
-    """How a batch is divided among devices: as it lies there, else evenly among all local ones; None if it is not."""
+    """How a batch is divided among devices: as it lies there; evenly among all local ones if nobody said where; None if
+    it is not."""
     devices = jax.local_devices()
     placed = jax.typeof(xy).sharding if isinstance(xy, Tracer) else xy.sharding
     if isinstance(placed, NamedSharding) and placed.spec and placed.spec[0] is not None:
         split = NamedSharding(placed.mesh, PartitionSpec(placed.spec[0]))
+    elif not get_abstract_mesh().empty or not isinstance(xy, Tracer) and xy.committed:
+        return None  # somebody said where
     elif len(xy) % len(devices) or len(devices) == 1:
         return None
     else:
@@ -152,7 +158,8 @@ def at_landmarks(model: MorphableModel, landmarks: Landmarks, options: FitOption
     dtype = jnp.result_type(model.mean.dtype, *(leaf.dtype for leaf in jax.tree.leaves(landmarks)))
     single = options.solver == "structured" and dtype == jnp.float32  # the others are there to be exact
     march = options.contour == "march"
-    key = landmarks.scheme, dtype, (options.identity_prior / options.expression_prior) ** 0.5, single, march
+    unit = (options.identity_prior / options.expression_prior) ** 0.5
+    key = landmarks.scheme, dtype, unit, single, march
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(model)):
         if march:
             raise ValueError(
@@ -161,11 +168,12 @@ def at_landmarks(model: MorphableModel, landmarks: Landmarks, options: FitOption
             )
         return _restricted(model, *key)
     kept = _AT_LANDMARKS.setdefault(model, {})
-    if key not in kept:
+    here = *key, get_abstract_mesh()  # whose arrays no other mesh takes
+    if here not in kept:
         with jax.ensure_compile_time_eval():
             arrays = _restricted(jax.tree.map(np.asarray, model), *key)  # in NumPy, which has nothing to compile
-            kept[key] = jax.tree.map(jnp.asarray, arrays)
-    return kept[key]
+            kept[here] = jax.tree.map(jnp.asarray, arrays)
+    return kept[here]
 
 
 def _restricted(model: MorphableModel, scheme: Scheme, dtype, expression_unit: float, single: bool, march: bool):

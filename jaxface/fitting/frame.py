@@ -32,8 +32,8 @@ class Unit(NamedTuple):
 
 def relative(weight: Float[Array, "L"]) -> Float[Array, "L"]:
     """Landmarks' weights, none negative and the largest 1; all 1 where none is positive."""
-    weight = jnp.maximum(weight, 0.0)
-    return jnp.where(weight.sum() > 0, weight / jnp.max(weight), 1.0)
+    weight, largest = jnp.maximum(weight, 0.0), jnp.max(weight)
+    return jnp.where(largest > 0, weight / jnp.where(largest > 0, largest, 1.0), 1.0)
 
 
 def to_unit(landmarks: Landmarks, stand_in: Float[Array, "3 L"]) -> tuple[Unit, Frame, Int[Array, ""]]:
@@ -45,6 +45,7 @@ def to_unit(landmarks: Landmarks, stand_in: Float[Array, "3 L"]) -> tuple[Unit, 
     both = jnp.concatenate([landmarks.xy.T, landmarks.xyz.T])
     weight, largest = landmarks.weight, jnp.max(jnp.abs(both))
     finite = jnp.isfinite(largest)  # a maximum is not a number where one of its numbers is none
+    ignored = False if weight is None else jnp.max(weight) <= 0
     if weight is not None:
         finite &= jnp.all(jnp.isfinite(weight))
         weight = relative(jnp.where(finite, weight, 1.0))
@@ -59,7 +60,7 @@ def to_unit(landmarks: Landmarks, stand_in: Float[Array, "3 L"]) -> tuple[Unit, 
     variance = a + c
     radius = jnp.sqrt(variance)
     flat = a * c - b**2 <= FLATNESS * variance**2  # the covariance's determinant
-    degenerate = flat | (radius <= 64 * jnp.finfo(small.dtype).eps)
+    degenerate = flat | (radius <= 64 * jnp.finfo(small.dtype).eps) | ignored
     status = jnp.where(
         finite, jnp.where(degenerate, Status.DEGENERATE_LANDMARKS, Status.CONVERGED), Status.NON_FINITE_INPUT
     )
