@@ -1,5 +1,6 @@
 """What a fit promises: the face it was made from, the same in any units, and a word for every face it cannot fit."""
 
+import re
 from dataclasses import replace
 
 import jax
@@ -162,20 +163,46 @@ def test_statuses_have_sentences():
         (dict(weight=np.zeros(5, np.float32)), r"landmarks\.weight: got shape \(5,\), takes \(68\)"),
         (dict(scheme="aflw21"), r"landmarks\.scheme='aflw21': the model 'small' has"),
         (dict(xy=np.zeros((4, 68, 2), np.float32)), r"jaxface\.fit_batch fits many"),
+        (dict(xy=[[0.0, 1.0]] * 68), r"landmarks\.xy: got list, takes an array of real numbers"),
+        (dict(xyz=np.zeros((68, 3), np.complex64)), r"landmarks\.xyz: got complex64, takes an array of real numbers"),
     ],
 )
 def test_wrong_arguments_are_named(small, change, message):
     landmarks = object.__new__(Landmarks)  # past the type checks that tests switch on and users do not have
     fields = dict(xy=np.zeros((68, 2), np.float32), xyz=np.zeros((68, 3), np.float32), weight=None, scheme="ibug68")
-    for name, value in {**fields, **change}.items():
+    for name, value in (fields | change).items():
         object.__setattr__(landmarks, name, value)
     with pytest.raises(ValueError, match=message):
         jaxface.fit(small, landmarks)
 
 
+def options_with(option, value):
+    """Past the type checks that tests switch on."""
+    options = object.__new__(FitOptions)
+    for name, usual in vars(FitOptions()).items():
+        object.__setattr__(options, name, value if name == option else usual)
+    options.__post_init__()
+    return options
+
+
 @pytest.mark.parametrize(
-    "option, value", [("variant", "3d"), ("solver", "adam"), ("iterations", 0), ("identity_prior", -1.0)]
+    "option, value",
+    [
+        ("variant", "3d"),
+        ("solver", "adam"),
+        ("iterations", 0),
+        ("iterations", 4.5),
+        ("iterations", None),
+        ("identity_prior", -1.0),
+        ("identity_prior", None),
+        ("calibration", 5),
+    ],
 )
 def test_wrong_options_are_named(option, value):
-    with pytest.raises(ValueError, match=f"{option}={value!r}: takes "):
-        FitOptions(**{option: value})
+    with pytest.raises(ValueError, match=re.escape(f"{option}={value!r}: takes ")):
+        options_with(option, value)
+
+
+def test_options_of_any_array_library_have_a_hash():
+    assert options_with("identity_prior", jnp.float32(5)) == FitOptions() == options_with("iterations", np.array(4))
+    assert hash(options_with("identity_prior", jnp.float32(5))) == hash(FitOptions())

@@ -198,6 +198,8 @@ class TestPhotographs:
             jaxface.fit_sequence(small, at(landmarks, 0))
         with pytest.raises(ValueError, match="variant='calibrated': takes the paper's variants"):
             jaxface.fit_sequence(small, landmarks, FitOptions(variant="calibrated"))
+        with pytest.raises(ValueError, match="got 0 pictures, takes one or more"):
+            jaxface.fit_sequence(small, jax.tree.map(lambda leaf: leaf[:0], landmarks))
 
 
 class TestVideo:

@@ -226,6 +226,15 @@ class TestArguments:
         with pytest.raises(ValueError, match="coefficients"):
             jaxface.uncertainty(small_model(), fitted)
 
+    def test_weights_say_how_many_points_were_fitted(self, small, fitted, face):
+        dense = replace(fitted, landmark_weight=jnp.ones(478))
+        covariance = jaxface.uncertainty(small, dense).covariance
+        np.testing.assert_array_equal(
+            covariance, jaxface.uncertainty(small, dense, face(scheme="mediapipe478")[0]).covariance
+        )
+        with pytest.raises(ValueError, match="landmarks: got ibug68, the result is of 478 points"):
+            jaxface.uncertainty(small, dense, face()[0])
+
 
 def test_the_picture_has_a_colour_for_each_deviation():
     model, result = small_model(), small_result()

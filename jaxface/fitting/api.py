@@ -214,6 +214,10 @@ def check(model: MorphableModel, landmarks: Landmarks, options: FitOptions, batc
         value = getattr(landmarks, name)
         if name == "weight" and value is None:
             continue
+        kind = getattr(value, "dtype", None)
+        if kind is None or not any(jnp.issubdtype(kind, real) for real in (jnp.floating, jnp.integer)):
+            given = type(value).__name__ if kind is None else kind
+            raise ValueError(f"landmarks.{name}: got {given}, takes an array of real numbers, of NumPy or JAX")
         got = np.shape(value)
         if len(got) != len(taken) or got[len(lead) :] != taken[len(lead) :] or (batch and got[:1] != faces):
             hint = "; jaxface.fit_batch fits many" if not batch and len(got) == len(taken) + 1 else ""

@@ -1,6 +1,9 @@
 """What a fit can be asked for."""
 
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from jaxface import solvers
@@ -53,8 +56,20 @@ class FitOptions:
             raise ValueError(
                 "contour='march': takes the paper's variants; calibrated takes the outline's mean offset off already"
             )
-        if not 1 <= self.iterations <= 1000:
-            raise ValueError(f"iterations={self.iterations!r}: takes a number from 1 to 1000")
+        if not isinstance(self.calibration, str | Path):
+            raise ValueError(f"calibration={self.calibration!r}: takes a detector's name, or the path of a file")
+        object.__setattr__(self, "calibration", str(self.calibration))
+        self._require("iterations", operator.index, range(1, 1001).__contains__, "a whole number from 1 to 1000")
         for name in ("identity_prior", "expression_prior"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name}={getattr(self, name)!r}: takes a positive number (mm²)")
+            self._require(name, float, lambda value: 0 < value < float("inf"), "a positive number (mm²)")
+
+    def _require(self, name: str, kind: Callable, fits: Callable, taken: str) -> None:
+        """Keep a number as Python's own, which has a hash, whatever array library it is of."""
+        value = getattr(self, name)
+        try:
+            number = kind(value)
+        except (TypeError, ValueError):
+            number = None
+        if number is None or not fits(number):
+            raise ValueError(f"{name}={value!r}: takes {taken}")
+        object.__setattr__(self, name, number)

@@ -59,13 +59,15 @@ def fit_sequence(
       no other one.
 
     Raises:
-      ValueError: as ``jaxface.fit_batch``.
+      ValueError: as ``jaxface.fit_batch``; or there is no picture.
     """
     check(model, landmarks, options, batch=True)
     if options.variant == "calibrated":
         raise ValueError("options.variant='calibrated': takes the paper's variants; a single fit can be calibrated")
     if options.contour == "march":
         raise ValueError("options.contour='march': takes replace; a single fit can march")
+    if not len(landmarks.xy):
+        raise ValueError("landmarks: got 0 pictures, takes one or more")
     landmarks = floating(landmarks)
     there, axes = at_landmarks(model, landmarks, options)
     return _fit_sequence(there, axes, landmarks, options, jnp.asarray(smoothness, there.mean.dtype))

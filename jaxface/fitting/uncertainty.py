@@ -106,7 +106,8 @@ def uncertainty(
     Args:
       model: the face model that was fitted.
       result: of one face. A face that was not fitted has the prior's uncertainty.
-      landmarks: what was fitted; only their scheme counts. None: the 68 points (MediaPipe's where the model has no 68).
+      landmarks: what was fitted; only their scheme counts. None: as many points as the result has weights of, else
+        the 68 (MediaPipe's where the model has no 68).
       options: what they were fitted with: the priors, and the variant, whose errors ``DETECTED`` may know.
       errors: standard deviations in mm that no fit can know of itself; None: those in ``DETECTED``, measured for the
         embedded model and MediaPipe (``python -m benchmarks.coverage`` measures others).
@@ -118,6 +119,8 @@ def uncertainty(
     if landmarks is not None:
         check(model, landmarks, options, batch=False)
         scheme = landmarks.scheme
+    elif result.landmark_weight is not None:
+        scheme = next(name for name, count in POINTS.items() if count == result.landmark_weight.shape[-1])
     if batch := np.shape(result.pose.scale):
         raise ValueError(
             f"result: got a batch of shape {batch}, takes one face; "
@@ -126,6 +129,8 @@ def uncertainty(
     sizes = np.shape(result.identity) + np.shape(result.expression)
     if sizes != (taken := (model.identity.shape[-1], model.expression.shape[-1])):
         raise ValueError(f"result: got {sizes} coefficients, the model {model.name!r} has {taken}")
+    if result.landmark_weight is not None and result.landmark_weight.shape != (POINTS[scheme],):
+        raise ValueError(f"landmarks: got {scheme}, the result is of {len(result.landmark_weight)} points")
     known = errors or DETECTED.get(options.variant, DETECTED[scheme])
     return _uncertainty(model, result, scheme, options, known)
 
