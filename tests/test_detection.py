@@ -6,6 +6,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.ndimage import binary_fill_holes
 from skimage.measure import find_contours
 
@@ -149,6 +150,16 @@ def test_a_small_face_in_a_large_picture_is_found_once(pixels, found, size, at):
     canvas[top : top + 512, left : left + 512] = pixels[: height - top, : width - left]
     (face,) = detect(canvas)
     assert np.linalg.norm(face.xy - (left, top) - found[0].xy, axis=-1).mean() < 3
+
+
+@pytest.mark.parametrize("times", [2.5, 3, 4])
+def test_a_small_face_beside_a_large_one_is_found_too(finder, pixels, times):
+    side = int(512 * times)
+    canvas = np.full((side, side + 512, 3), 128, np.uint8)
+    canvas[:, :side] = Image.fromarray(pixels).resize((side, side))
+    canvas[:512, side:] = pixels
+    large, small = sorted(finder.search(canvas), key=lambda points: points[0, 0])
+    assert abs(extent(large) / extent(small) / times - 1) < 0.05 and middle(small)[0] > side
 
 
 def test_a_face_that_fills_the_picture_is_found(pixels, found):
