@@ -361,6 +361,12 @@ def test_the_camera_s_picture_is_fitted_as_it_is(page, pixels):
     assert np.abs(taken - shown).mean() < np.abs(taken - shown[:, ::-1]).mean() / 3
 
 
+def test_no_last_choice_is_dropped_while_one_before_is_at_work(served):
+    events = json.load(urlopen(f"{served[0]}config"))["dependencies"]
+    dropping = {each["api_name"] for each in events if each["trigger_mode"] != "always_last"}
+    assert dropping == {"compare", "leave", "load_example"}
+
+
 def test_an_address_in_place_of_a_file_is_not_fetched(served):
     address, folder = served
     config = json.load(urlopen(f"{address}config"))

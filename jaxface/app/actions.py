@@ -74,7 +74,7 @@ class Actions:
         photograph = session.photograph
         if photograph is None:
             return [None, HELLO]
-        if index not in range(len(photograph.faces)):  # there is nothing to choose, or not yet
+        if index is None or index not in range(len(photograph.faces)):  # there is nothing to choose, or not yet
             index = photograph.largest
         return self._fit(session, photograph, index, _options(*method))
 

@@ -52,7 +52,7 @@ def build(model: MorphableModel, finder: Finder, measured: bool, folder: Path, e
     names = model.expression_names or tuple(map(str, range(model.expression.shape[-1])))
     shapes = list(zip(names, range(len(names)), strict=True))
 
-    with gr.Blocks(title="jaxface", analytics_enabled=False, delete_cache=(600, 3600)) as page:
+    with gr.Blocks(title="jaxface", analytics_enabled=False) as page:
         gr.Markdown(
             "# jaxface\nOne photograph becomes a 3D face. Nothing leaves the machine that serves this page.",
             elem_id="title",
@@ -130,35 +130,35 @@ def build(model: MorphableModel, finder: Finder, measured: bool, folder: Path, e
         method = [variant, loss, solver, iterations]
         turned = [*pose, *identity]
         private: dict[str, Any] = {"api_visibility": "private"}
-        quiet: dict[str, Any] = private | {"show_progress": "hidden"}
-        loose: dict[str, Any] = quiet | {"trigger_mode": "always_last"}  # of events that come in numbers
+        last: dict[str, Any] = private | {"trigger_mode": "always_last"}  # of those that come meanwhile the last counts
+        quiet: dict[str, Any] = last | {"show_progress": "hidden"}
         old = [*files, changed, tabs, unsure, gallery, table]  # what is of no use after another fit
         no_old = lambda: [*[gr.update(value=None, interactive=False)] * 4, gr.update(selected=0), None, None, None]
 
         def put_back(event):
             """The sliders at the fit's values, and the head drawn with them."""
-            placed = event(actions.back, chosen, [*pose, amount, *identity], **private)
-            return placed.then(actions.turn, turned, drawn, **loose)
+            placed = event(actions.back, chosen, [*pose, amount, *identity], **last)
+            return placed.then(actions.turn, turned, drawn, **quiet)
 
         def follow(fitted):
             """What comes after a fit: the head, the sliders, the files."""
             fitted.then(no_old, None, old, **quiet)
-            put_back(fitted.then(actions.head, None, head, **private).then).then(actions.files, None, files, **quiet)
+            put_back(fitted.then(actions.head, None, head, **last).then).then(actions.files, None, files, **quiet)
 
         taken = photo.change(
-            actions.take, [photo, *method], [several, boxes, which, overlay, said], preprocess=False, **private
+            actions.take, [photo, *method], [several, boxes, which, overlay, said], preprocess=False, **last
         )
         follow(taken)
         for field in (which, *method):
-            follow(field.input(actions.choose, [which, *method], [overlay, said], **private))
+            follow(field.input(actions.choose, [which, *method], [overlay, said], **last))
         for slider in turned:
-            slider.input(actions.turn, turned, drawn, **loose)
-        amount.input(actions.express, [chosen, amount, *turned], drawn, **loose)
+            slider.input(actions.turn, turned, drawn, **quiet)
+        amount.input(actions.express, [chosen, amount, *turned], drawn, **quiet)
         for slider in (amount, *identity):
             slider.release(actions.changed_file, turned, [head, changed], **quiet)
-        chosen.input(actions.shape, chosen, amount, **loose)
+        chosen.input(actions.shape, chosen, amount, **quiet)
         put_back(back.click).then(actions.changed_file, turned, [head, changed], **quiet)
-        how_sure.select(actions.unsure, None, unsure, **private)
+        how_sure.select(actions.unsure, None, unsure, **last)
         compare.click(actions.compare, [some, by], [gallery, table], **private)
         page.unload(actions.leave)
     return page
