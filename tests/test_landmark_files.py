@@ -154,6 +154,8 @@ BAD = {
     "few.json": (lists(xy=GOOD[:5]), r"xy of shape \(5, 2\); takes \(68, 2\), \(68, 3\)"),
     "mixed.json": (lists(xy=GOOD, xyz=points(0, "mediapipe478", 3)), r"xyz of shape \(478, 3\)"),
     "weight.json": (lists(xy=GOOD, weight=GOOD), r"weight of shape \(68, 2\)"),
+    "minus.json": (lists(xy=GOOD, weight=np.arange(68) - 1), "weight with a number below 0; takes numbers of 0"),
+    "none.json": (lists(xy=GOOD, weight=np.zeros(68)), "weight with 0 for every point; takes .* more than 0 for some"),
     "text.npz": (b"no zip", "not a .npz"),
     "text.npy": (b"no array", "not a NumPy array"),
     "cut.npy": (b"\x93NUMPY\x01\x00", "header"),

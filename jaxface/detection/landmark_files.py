@@ -54,7 +54,7 @@ def write_landmarks(path: str | Path, faces: Sequence[Landmarks]) -> None:
     ``.pts`` holds the 2D points of one face and no more; ``.npy`` refuses faces whose 2D points are not those of 3D.
 
     Raises:
-      ValueError: the format does not hold these faces, or a point is not a finite number.
+      ValueError: the format does not hold these faces, or they have numbers that are not read back.
       OSError: the file cannot be written.
     """
     content = landmark_file(Path(path), faces)
@@ -193,7 +193,7 @@ def _face(xy: np.ndarray, xyz: np.ndarray | None, weight: np.ndarray | None) -> 
 
 
 def _require(xy: np.ndarray, xyz: np.ndarray | None, weight: np.ndarray | None) -> None:
-    """Raise unless these are the finite numbers of one face."""
+    """Raise unless these are the finite numbers of one face, of which some point counts and none below 0."""
     count = len(xy) if xy.ndim == 2 else 0
     points = {"xy": (xy, (count, 2)), "xyz": (xyz, (count, 3)), "weight": (weight, (count,))}
     for name, (value, shape) in points.items():
@@ -205,6 +205,9 @@ def _require(xy: np.ndarray, xyz: np.ndarray | None, weight: np.ndarray | None) 
             raise ValueError(f"{name} of shape {value.shape}; {_TAKEN}")
         if not np.isfinite(value).all():
             raise ValueError(f"{name} with a number that is not finite")
+    if weight is not None and (weight.min() < 0 or not weight.any()):
+        what = "a number below 0" if weight.min() < 0 else "0 for every point"
+        raise ValueError(f"weight with {what}; takes numbers of 0 and more, and more than 0 for some")
 
 
 def _array(lists) -> np.ndarray:
