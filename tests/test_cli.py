@@ -174,7 +174,7 @@ def test_formats_and_options_are_taken(jaxface, tmp_path, photograph):
         (["--variant", "calibrated", "--landmarks", "text.npz"], "not --landmarks text.npz"),
         (["--variant", "calibrated", "--model", "text.npz"], "not --model text.npz"),
         (["--solver", "adam"], "--solver: 'adam': takes one of structured, jaxopt"),
-        (["--iterations", "0"], "--iterations: 0: takes a number from 1 to 1000"),
+        (["--iterations", "0"], "--iterations: 0: takes a whole number from 1 to 1000"),
         (["--iterations", "many"], "--iterations'"),
         (["--colour", "red"], "No such option: --colour"),
         (["--model", "missing.npz"], "--model: face model missing.npz: no such file"),
@@ -184,6 +184,8 @@ def test_formats_and_options_are_taken(jaxface, tmp_path, photograph):
         (["--model", "broken.npz"], "--model: face model broken.npz: not a jaxface .npz"),
         (["--output", "text.npz"], "--output: text.npz cannot be written (text.npz is a file)"),
         (["--output", "text.npz/under/it"], "--output: text.npz/under/it cannot be written"),
+        (["--output", ""], "'': takes a folder; . is the one that you are in"),
+        (["--output", "link"], "--output: link cannot be written (link is a broken link)"),
         (["--output", "x" * 300], "cannot be written (File name too long)"),
     ],
 )
@@ -191,6 +193,7 @@ def test_wrong_usage_is_one_line_and_leaves_nothing(jaxface, tmp_path, photograp
     (tmp_path / "text.npz").write_text("no model")
     np.savez(tmp_path / "other.npz", something=np.zeros(3))
     np.save(tmp_path / "array.npy", np.zeros(3))
+    (tmp_path / "link").symlink_to("nowhere")
     whole = (tmp_path / "other.npz").read_bytes()
     (tmp_path / "broken.npz").write_bytes(whole[: len(whole) // 2])
     before = names(tmp_path)
@@ -233,6 +236,20 @@ def test_a_folder_in_a_files_place_leaves_the_others_as_they_were(jaxface, tmp_p
     assert (tmp_path / "out" / "fit.json").read_text() == "before"
 
 
+@pytest.mark.parametrize(
+    "command, name, asked",
+    [("fit", "overlay.png", "overlay"), ("fit", "link.png", "overlay"), ("detect", "photo.json", "json")],
+)
+def test_results_never_replace_their_photograph(jaxface, tmp_path, photograph, command, name, asked):
+    for own in "overlay.png", "photo.json":
+        shutil.copy(photograph, tmp_path / own)
+    (tmp_path / "link.png").symlink_to("overlay.png")
+    before = names(tmp_path)
+    says = one_line(jaxface(command, name, "-o", ".", "-f", asked), 1)
+    assert says == f"{name}: its results would replace it; give another folder for them"
+    assert names(tmp_path) == before and (tmp_path / name).read_bytes() == photograph.read_bytes()
+
+
 def test_no_opengl_is_one_line(jaxface, tmp_path, photograph, monkeypatch):
     def no_context():
         raise RuntimeError("drawing needs OpenGL 3.3 off screen")
@@ -269,6 +286,8 @@ def test_folders_never_meet():
     images = [Path(name) for name in ("a.png", "a.jpg", "a-2.png", "A.PNG", "b.png")]
     assert [str(folder) for folder in _folders(images, Path("o"))] == ["o/a", "o/a-2", "o/a-2-2", "o/A-3", "o/b"]
     assert _folders(images[:1], Path("o")) == [Path("o")]
+    dots = [Path(name) for name in ("...jpg", "..jpg", ".jpg")]
+    assert [str(folder) for folder in _folders(dots, Path("o"))] == ["o/...jpg", "o/..jpg", "o/.jpg"]
 
 
 @pytest.mark.parametrize("width", [80, 200])
@@ -351,15 +370,38 @@ def test_sigint_ends_it_quietly_and_leaves_whole_results(ctrl_c, program, tmp_pa
     assert all(names(folder) == {"fit.json"} for folder in (tmp_path / "out").iterdir())
 
 
-def test_an_interrupt_that_a_library_takes_for_its_own_error_ends_it_too(ctrl_c, jaxface, photograph, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_a_library_takes_for_its_own_error_ends_it_too(
+    ctrl_c, jaxface, photograph, monkeypatch, number
+):
     def swallows(path, *_):
         with suppress(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         return ImageReport(path, error="an error of the library's own")
 
     monkeypatch.setattr("jaxface.cli.session.fit_image", swallows)
     result = jaxface("fit", photograph, photograph, "-o", "out")
     assert result.exit_code == 130 and "own" not in result.output
+
+
+@pytest.mark.parametrize("loads", ["face_model", "open_finder"])
+def test_an_interrupt_while_it_loads_ends_it_at_once(ctrl_c, jaxface, photograph, monkeypatch, loads):
+    class Left(BaseException):
+        pass
+
+    def leave(code):
+        raise Left(code)
+
+    def swallows(*_):
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise AssertionError("it goes on")
+
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr(session, loads, swallows)
+    with pytest.raises(Left, match="130"):
+        jaxface("fit", photograph, "-o", "out")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize(
@@ -397,3 +439,21 @@ def test_model_convert_writes_a_model_that_can_be_fitted_with(jaxface, tmp_path,
     assert load_model(tmp_path / "b.npz").name == "small"
     failed = jaxface("model", "convert", tmp_path / "nothing.npz", tmp_path / "c.npz")
     assert failed.exit_code == 2 and "no such file" in failed.stderr and failed.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "name, said", [("", "'' is no name"), ("a/..", "'a/..' is no name"), ("in.npz", "in.npz is a folder")]
+)
+def test_models_are_not_kept_under_no_name_or_a_folders(jaxface, tmp_path, monkeypatch, small, name, said):
+    monkeypatch.setattr("jaxface.model.store.models_folder", lambda: tmp_path / "models")
+    save_model(tmp_path / "a.npz", small)
+    (tmp_path / "in.npz").mkdir()
+    for command in ("convert", "a.npz", name), ("merge", name, "--identity", "a.npz", "--expression", "a.npz"):
+        assert f"for DESTINATION: {said}; takes a file to write" in one_line(jaxface("model", *command), 2)
+    assert names(tmp_path) == {"a.npz", "in.npz"}
+
+
+@pytest.mark.parametrize("option", ["--picture", "--people"])
+def test_a_folder_is_no_picture(jaxface, tmp_path, option):
+    says = one_line(jaxface("model", "info", option, tmp_path), 2)
+    assert f"for {option}: {tmp_path} is a folder; takes a PNG to write" in says

@@ -15,7 +15,10 @@ from small_model import small_model, small_result
 
 from jaxface import camera
 from jaxface.export.animation import write_animation
+from jaxface.fitting import FitOptions
 from jaxface.pipelines.frames import Video, record, writing
+from jaxface.pipelines.video import VideoReport, _followed, fit_video
+from jaxface.types import Landmarks
 
 RATE = Fraction(25)
 
@@ -39,6 +42,21 @@ def plain(count: int, size=(120, 160), grey: int = 90):
     return [np.full((*size, 3), grey, np.uint8)] * count
 
 
+def encoded(path: Path, pictures, codec="mpeg4", rate=RATE, sound_s=0) -> Path:
+    """A video of another kind than ``clip``'s, with so many seconds of silence."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, width=160, height=120)
+        sound = container.add_stream("aac", rate=8000) if sound_s else None
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+        if sound is not None:
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 8000 * sound_s), np.float32), "fltp", "mono")
+            silence.sample_rate = 8000
+            container.mux([*sound.encode(silence), *sound.encode()])
+    return path
+
+
 def one_line(result, code: int) -> str:
     assert result.exit_code == code and result.stderr.count("\n") == 1 and "Traceback" not in result.output
     return result.stderr.strip()
@@ -55,18 +73,29 @@ class TestFrames:
             assert np.abs(found.astype(int) - given[0, 0]).max() < 6
         assert [path.name for path in tmp_path.iterdir()] == ["ramp.mp4"]
 
-    def test_a_video_that_breaks_off_gives_what_is_there(self, tmp_path):
+    @pytest.mark.parametrize("suffix", ["avi", "mkv"])  # the one counts its frames, the other says how long it is
+    def test_a_video_that_breaks_off_gives_what_is_there(self, tmp_path, suffix):
         noise = np.random.default_rng(0).integers(0, 255, (40, 120, 160, 3)).astype(np.uint8)
-        with av.open(str(tmp_path / "whole.avi"), "w") as container:
-            stream = container.add_stream("mpeg4", rate=RATE, width=160, height=120)
-            for picture in noise:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            container.mux(stream.encode())
-        whole = (tmp_path / "whole.avi").read_bytes()
-        (tmp_path / "part.avi").write_bytes(whole[: len(whole) // 2])
-        video = Video(tmp_path / "part.avi")
+        encoded(tmp_path / f"whole.{suffix}", noise)
+        whole = (tmp_path / f"whole.{suffix}").read_bytes()
+        part = tmp_path / f"part.{suffix}"
+        part.write_bytes(whole[: len(whole) // 2])
+        video = Video(part)
         read = len(list(video.frames()))
-        assert 5 < read < 40 and video.problem == f"{tmp_path / 'part.avi'}: breaks off after {read} frames"
+        assert 5 < read < 40 and video.problem == f"{part}: breaks off after {read} frames"
+
+    @pytest.mark.parametrize(
+        "name, made",
+        [
+            ("sound.mkv", {"sound_s": 3}),
+            ("slow.mkv", {"rate": Fraction(1, 2)}),
+            ("last_frame_unsaid.flv", {"codec": "flv1", "rate": Fraction(1)}),
+            ("no_times.m1v", {"codec": "mpeg1video"}),
+        ],
+    )
+    def test_a_whole_video_does_not_break_off(self, tmp_path, name, made):
+        video = Video(encoded(tmp_path / name, plain(5), **made))
+        assert len(list(video.frames())) == 5 and video.problem is None
 
     def test_frames_of_another_size_are_fitted_into_the_first(self, tmp_path):
         content = b""
@@ -112,6 +141,40 @@ class TestFrames:
         monkeypatch.setattr(cv2, "VideoCapture", Camera)
         record(3, tmp_path / "camera.mp4", 100.0)
         assert len(list(Video(tmp_path / "camera.mp4").frames())) == 6
+
+    @pytest.mark.parametrize("number", [10**20, 12345])
+    def test_a_camera_that_is_not_there_cannot_be_opened(self, tmp_path, number):
+        with pytest.raises(ValueError, match=f"^camera {number}: cannot be opened"):
+            record(number, tmp_path / "camera.mp4", 1.0)
+        assert not list(tmp_path.iterdir())
+
+
+class TestPeople:
+    """Of a detector that sees one face in every frame."""
+
+    class Seer:
+        def __init__(self, depth=9.0):
+            self._points = np.array([[50, 50, 0], [90, 90, depth], [50, 90, 0], [90, 50, 0]] * 17, np.float32)
+
+        def detect(self, image):
+            return [Landmarks(self._points[:, :2], self._points)]
+
+        def close(self):
+            pass
+
+    @pytest.mark.parametrize("rate", [Fraction(1, 2), RATE])
+    def test_who_is_seen_in_every_frame_is_one_person(self, tmp_path, rate):
+        video = Video(encoded(tmp_path / "clip.mkv", plain(5), rate=rate))
+        found = _followed(video, self.Seer(), True, VideoReport(), lambda *_: None)
+        assert [person.frames for person in found] == [[0, 1, 2, 3, 4]]
+
+    def test_2d_points_are_refused_but_of_the_variant_2d(self, tmp_path):
+        path, flat = clip(tmp_path / "clip.mp4", plain(2)), self.Seer(depth=0.0)
+        report = fit_video(path, tmp_path / "out", small_model(), flat, FitOptions(), 1.0, ("parquet",))
+        assert report.error.startswith(f"{path}: the detector gives 2D points only; the variant 2d fits these")
+        assert not (tmp_path / "out").exists() and not report.people
+        (person,) = _followed(Video(path), flat, False, VideoReport(), lambda *_: None)
+        assert person.frames == [0, 1]
 
 
 class TestAnimation:
@@ -210,5 +273,9 @@ class TestCommand:
         for source, sentence in said.items():
             assert one_line(jaxface("video", source, "-o", "out"), 1).startswith(sentence)
         assert not (tmp_path / "out").exists()
+        (tmp_path / "plain.mp4").rename(tmp_path / "overlay.mp4")
+        kept = one_line(jaxface("video", "overlay.mp4", "-o", "."), 1)
+        assert kept == "overlay.mp4: its results would replace it; give another folder for them"
+        (tmp_path / "overlay.mp4").rename(tmp_path / "plain.mp4")
         assert "no-such" in one_line(jaxface("video", "plain.mp4", "--detector", "no-such"), 2)
         assert "'x' is not one of" in one_line(jaxface("video", "plain.mp4", "-f", "x"), 2)

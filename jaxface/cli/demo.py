@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from jaxface.cli.choices import USUAL_FACE_FILES
+from jaxface.cli.interrupts import loading
 from jaxface.cli.options import Output, Report, fit_options
 
 
@@ -22,7 +23,8 @@ def demo(
       jaxface demo
       jaxface demo --report --output demo
     """
-    from jaxface.cli.session import run
+    with loading():
+        from jaxface.cli.session import run
 
     formats = USUAL_FACE_FILES + (("report",) if report else ())
     with as_file(files("jaxface.assets").joinpath("astronaut.png")) as photograph:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from jaxface.cli.choices import FACE_FILES, LANDMARK_SUFFIXES, USUAL_FACE_FILES
+from jaxface.cli.interrupts import loading
 from jaxface.cli.options import (
     ContourName,
     DetectorName,
@@ -68,7 +69,8 @@ def fit(
       jaxface fit photo.jpg --landmarks photo.json --variant 2d
       jaxface fit anna-1.jpg anna-2.jpg --same-person
     """
-    from jaxface.cli.session import run
+    with loading():
+        from jaxface.cli.session import run
 
     chosen = some_of(FACE_FILES, formats) + (("report",) if report else ())
     options = fit_options(variant=variant, contour=contour, loss=loss, solver=solver, iterations=iterations)

@@ -1,11 +1,9 @@
 """A run over photographs as a person at a terminal sees it: a progress bar, a table, sentences for what failed."""
 
 import os
-import signal
-import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import typer
@@ -13,6 +11,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from jaxface.cli.interrupts import interrupts, loading
 from jaxface.cli.terminal import console, face_model, printable, require_writable
 from jaxface.detection.landmark_files import SUFFIXES
 from jaxface.fitting import FitOptions
@@ -37,14 +36,16 @@ def run(
     """Fit photographs, each by itself or all as one person's; write their files, print the table; the exit code."""
     keep_compilations()
     require_writable(output, "--output")
-    model = face_model(model_source, "--model")
+    with loading():
+        model = face_model(model_source, "--model")
     if "ibug68" not in model.landmarks:
         raise typer.BadParameter(f"{model_source} has no ibug68 landmarks to fit photographs to", param_hint="--model")
     work = list(zip(images, _folders(images, output), _landmark_files(images, landmarks), strict=True))
     reports = []
     results, errors = console(), console(stderr=True)
     with ExitStack() as held:
-        found = open_finder(held, detector, "largest" if same_person else faces, min_score)
+        with loading():
+            found = open_finder(held, detector, "largest" if same_person else faces, min_score)
         stop_if_interrupted = held.enter_context(interrupts())
         if same_person:
             fitted = fit_person(work, output, model, found, options, formats)
@@ -60,30 +61,6 @@ def run(
     if any(report.folders for report in reports):
         results.print(f"written to {printable(str(output))}", soft_wrap=True)
     return 0 if all(report.ok for report in reports) else 1
-
-
-@contextmanager
-def interrupts() -> Iterator[Callable[[], None]]:
-    """A function that ends the run if Ctrl-C was pressed: MediaPipe takes one that meets its constructors for an error
-    of its own, which would be the photograph's."""
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: None
-        return
-    came, before = [], signal.getsignal(signal.SIGINT)
-
-    def notice(*_):
-        came.append(True)
-        raise KeyboardInterrupt
-
-    def stop():
-        if came:
-            raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, notice if before is signal.default_int_handler else before)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def open_finder(held: ExitStack, detector: str, faces: Which, min_score: float) -> Finder:
@@ -149,16 +126,20 @@ def _landmark_files(images: list[Path], landmarks: Path | None) -> list[Path | N
 
 
 def names(images: list[Path]) -> list[str]:
-    """A name for each photograph: its own without the ending.
+    """A name for each photograph: its own without the ending, numbered as ``numbered`` does; with it where the rest is
+    a folder's, . or .."""
+    return numbered([path.stem if path.stem.strip(".") else path.name for path in images])
 
-    Names that a file system may hold for the same, whatever their case, get a number: face, face-2, face-3.
-    """
+
+def numbered(wanted: list[str]) -> list[str]:
+    """Names of which those that a file system may hold for the same, whatever their case, get a number: face, face-2,
+    face-3."""
     taken: dict[str, str] = {}
-    for path in images:
-        name, number = path.stem, 1
+    for first in wanted:
+        name, number = first, 1
         while name.casefold() in taken:
             number += 1
-            name = f"{path.stem}-{number}"
+            name = f"{first}-{number}"
         taken[name.casefold()] = name
     return list(taken.values())
 

@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 
@@ -40,6 +41,12 @@ def atomic_write_all(files: dict[Path, bytes]) -> None:
         for path in (*temporary.values(), *placed):
             path.unlink(missing_ok=True)
         raise
+
+
+def require_kept(source: Path, files: Iterable[Path]) -> None:
+    """Raise a ``ValueError`` if writing one of these files would replace the one that they are made from."""
+    if any(file.exists() and file.samefile(source) for file in files):
+        raise ValueError(f"{source}: its results would replace it; give another folder for them")
 
 
 def png(picture: np.ndarray) -> bytes:

@@ -1,6 +1,6 @@
 """Which faces of a photograph are taken, and where their points come from: a detector, or a landmark file."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,11 +61,17 @@ class Finder:
         scored = [pair for pair in zip(faces, scores, strict=True) if pair[1] is None or pair[1] >= self.least]
         if not scored:
             raise ValueError(NO_FACE)
-        if depth and not all(has_depth(face) for face, _ in scored):
-            raise ValueError(
-                "the detector gives 2D points only; the variant 2d fits these, and dlib+mediapipe adds 3D points"
-            )
+        if depth:
+            require_depth([face for face, _ in scored])
         return [max(scored, key=lambda pair: size(pair[0]))] if self.which == "largest" else scored
+
+
+def require_depth(faces: Iterable[Landmarks]) -> None:
+    """Raise a ``ValueError`` if there are only 2D points of a face."""
+    if not all(map(has_depth, faces)):
+        raise ValueError(
+            "the detector gives 2D points only; the variant 2d fits these, and dlib+mediapipe adds 3D points"
+        )
 
 
 def _require_in(image: np.ndarray, faces: list[Landmarks], file: Path) -> None:

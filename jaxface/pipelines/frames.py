@@ -12,6 +12,8 @@ import numpy as np
 
 _RATE = Fraction(30)
 """Frames a second of a source that does not say."""
+_SHORT_S, _SHORT_FRAMES = 0.5, 2
+"""A file that ends earlier than it says by more than this breaks off; how long its last frame lasts it may not say."""
 
 
 class Video:
@@ -34,24 +36,36 @@ class Video:
         from av.error import FFmpegError
         from PIL import Image, ImageOps
 
-        self.problem, size, count = None, None, 0
+        self.problem, size, count, end = None, None, 0, 0.0
         with self._opened() as (container, stream):
-            told, stream.thread_type = stream.frames, "AUTO"
+            stream.thread_type = "AUTO"
             try:
-                for frame in container.decode(stream):
-                    picture = Image.fromarray(frame.to_ndarray(format="rgb24"))
-                    if frame.rotation:  # counter-clockwise, as Pillow's
-                        picture = picture.rotate(frame.rotation, expand=True)
-                    size = size or picture.size
-                    yield np.asarray(picture if picture.size == size else ImageOps.pad(picture, size))
-                    count += 1
-                broken = count < told
+                for packet in container.demux():  # sound may go on for longer
+                    if packet.pts is not None:
+                        end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                    for frame in stream.decode(packet) if packet.stream is stream else ():
+                        picture = Image.fromarray(frame.to_ndarray(format="rgb24"))
+                        if frame.rotation:  # counter-clockwise, as Pillow's
+                            picture = picture.rotate(frame.rotation, expand=True)
+                        size = size or picture.size
+                        yield np.asarray(picture if picture.size == size else ImageOps.pad(picture, size))
+                        count += 1
+                broken = count < stream.frames if stream.frames else self._ends_early(container, end)
             except FFmpegError:
                 broken = True
         if not count:
             raise ValueError(f"{self.path}: no frame of it can be read")
         if broken:
             self.problem = f"{self.path}: breaks off after {count} frames"
+
+    def _ends_early(self, container, end: float) -> bool:
+        """Whether the last packet's ``end`` in seconds is well before the one that the file tells. Of a format without
+        times FFmpeg tells a guess."""
+        from av.format import Flags
+
+        if container.duration is None or container.format.flags & Flags.no_timestamps.value:
+            return False
+        return container.duration / 1e6 - end > max(_SHORT_S, _SHORT_FRAMES / self.rate)
 
     @contextmanager
     def _opened(self):
@@ -112,12 +126,16 @@ def record(camera: int, path: Path, seconds: float) -> None:
     """
     import cv2
 
-    source = cv2.VideoCapture(camera)
+    unseen = f"camera {camera}: cannot be opened, or gives no picture; is another program using it?"
+    try:
+        source = cv2.VideoCapture(camera)
+    except cv2.error:  # the number is larger than OpenCV takes
+        raise ValueError(unseen) from None
     try:
         rate = Fraction(source.get(cv2.CAP_PROP_FPS) or _RATE).limit_denominator(1001)
         seen, picture = source.read()
         if not seen:
-            raise ValueError(f"camera {camera}: cannot be opened, or gives no picture; is another program using it?")
+            raise ValueError(unseen)
         end = monotonic() + seconds
         with writing(path, rate) as add:
             try:

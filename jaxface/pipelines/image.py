@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxface.detection.faces import box
 from jaxface.detection.reading import read_image
-from jaxface.export.files import atomic_write, png
+from jaxface.export.files import atomic_write, png, require_kept
 from jaxface.export.meshes import write_mesh
 from jaxface.export.records import write_json, write_npz
 from jaxface.fitting import FitOptions, fit
@@ -129,13 +129,14 @@ def existing_folder(folder: Path) -> Path:
     """The nearest of a folder and its parents that exists.
 
     Raises:
-      OSError: it is a file, or the name is not one that the file system takes.
+      OSError: it is a file or a broken link, or the name is not one that the file system takes.
     """
     for parent in (folder, *folder.absolute().parents):
         if parent.is_dir():
             return parent
         if os.path.lexists(parent):
-            raise NotADirectoryError(errno.ENOTDIR, f"{parent} is a file", str(parent))
+            what = "a file" if parent.exists() else "a broken link"
+            raise NotADirectoryError(errno.ENOTDIR, f"{parent} is {what}", str(parent))
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
 
 
@@ -151,7 +152,11 @@ def write_face(
     index: int,
     together: Sequence[str] = (),
 ) -> None:
-    """Write one face's files, all or none; ``together`` are the photographs that its identity was fitted to."""
+    """Write one face's files, all or none; ``together`` are the photographs that its identity was fitted to.
+
+    Raises:
+      ValueError: one of the files is the photograph, ``source``.
+    """
     with staged(into) as staging:
         files = {name: staging / file for name, file in FILES.items() if name in formats}
         meshes = [files[name] for name in MESHES if name in files]
@@ -177,6 +182,7 @@ def write_face(
 
             fitted = model, result, image, landmarks, options
             write_report(files["report"], *fitted, texture=baked, source=name, face=index, together=together)
+        require_kept(source, [into / path.name for path in staging.iterdir()])
 
 
 def readable_name(path: Path) -> str:

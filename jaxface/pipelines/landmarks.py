@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jaxface.detection.landmark_files import landmark_file
 from jaxface.detection.reading import read_image
-from jaxface.export.files import atomic_write, png
+from jaxface.export.files import atomic_write, png, require_kept
 from jaxface.pipelines.faces import Finder
 from jaxface.types import Landmarks
 
@@ -38,8 +38,9 @@ def detect_image(path: Path, stem: Path, finder: Finder, formats: tuple[str, ...
         report.detect_s = time.perf_counter() - started
         scores = [finder.score(image, face) for face in faces]
         stem.parent.mkdir(parents=True, exist_ok=True)
-        for name in formats:
-            file = stem.with_name(stem.name + FILES[name])
+        files = {name: stem.with_name(stem.name + FILES[name]) for name in formats}
+        require_kept(path, files.values())
+        for name, file in files.items():
             if name == "picture":
                 from jaxface.rendering.overlay import draw_faces
 

@@ -14,10 +14,11 @@ from jaxface.detection.faces import apart
 from jaxface.detection.registry import Detector
 from jaxface.detection.tracking import Tracker
 from jaxface.export.animation import write_animation
+from jaxface.export.files import require_kept
 from jaxface.export.records import versions
 from jaxface.fitting import FitOptions, fit_sequence
 from jaxface.model.morphable import MorphableModel
-from jaxface.pipelines.faces import NO_FACE
+from jaxface.pipelines.faces import NO_FACE, require_depth
 from jaxface.pipelines.frames import Video, writing
 from jaxface.types import FitResult, Landmarks, Status
 
@@ -27,7 +28,7 @@ FILES = {"overlay": "overlay.mp4", "parquet": "faces.parquet", "glb": "person-*.
 _MOVED = 0.5
 """A face farther from where a person was last than this part of its size is another's."""
 _GONE_S = 1.0
-"""A person who was not seen for this long is another when there again."""
+"""A person who was not seen for this long, and a frame at least, is another when there again."""
 _SEEN_S = 0.2
 """A person who is there for less is none: a detector errs now and then. A shorter video has no such."""
 _FRAMES = 64
@@ -111,7 +112,8 @@ def fit_video(
     try:
         started = time.perf_counter()
         video = Video(path)
-        people = _followed(video, detector, report, progress)
+        require_kept(path, [folder / FILES[name] for name in formats])
+        people = _followed(video, detector, options.variant != "2d", report, progress)
         report.error = video.problem
         report.detect_s = time.perf_counter() - started
         if not people:
@@ -138,13 +140,17 @@ def fit_video(
     return report
 
 
-def _followed(video: Video, detector: Detector, report: VideoReport, progress) -> list[Person]:
-    """The people of a video, in the order of their first frames."""
+def _followed(video: Video, detector: Detector, depth: bool, report: VideoReport, progress) -> list[Person]:
+    """The people of a video, in the order of their first frames; ``depth`` is whether 3D points are needed."""
     tracker, people = Tracker(detector), []
+    gone_frames = max(1, _GONE_S * video.rate)
     for index, frame in enumerate(video.frames()):
-        gone = [person for person in people if index - person.frames[-1] > _GONE_S * video.rate]
+        gone = [person for person in people if index - person.frames[-1] > gone_frames]
         free = [person for person in people if not any(person is other for other in gone)]
-        for face in tracker.update(frame):
+        faces = tracker.update(frame)
+        if depth:
+            require_depth(faces)
+        for face in faces:
             person = min(free, key=lambda person, face=face: apart(person.faces[-1], face), default=None)
             if person is None or apart(person.faces[-1], face) > _MOVED:
                 people.append(person := Person())
