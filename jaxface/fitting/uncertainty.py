@@ -115,7 +115,7 @@ def uncertainty(
     Raises:
       ValueError: ``result`` is a batch or of another model, or ``landmarks`` are not what a fit takes.
     """
-    scheme = _default_scheme(model)
+    scheme: Scheme = _default_scheme(model)
     if landmarks is not None:
         check(model, landmarks, options, batch=False)
         scheme = landmarks.scheme

@@ -27,8 +27,9 @@ def inverse(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
 
 @inverse.defjvp
 def _inverse_jvp(primals, tangents):
-    found = inverse(*primals)
-    return found, -jnp.matmul(found, jnp.matmul(*tangents, found, precision=HIGHEST), precision=HIGHEST)
+    (matrix,), (change,) = primals, tangents
+    found = inverse(matrix)
+    return found, -jnp.matmul(found, jnp.matmul(change, found, precision=HIGHEST), precision=HIGHEST)
 
 
 def _of_unit_diagonal(matrix):
