@@ -41,7 +41,6 @@ def mesh(
       jaxface mesh rows --limit 10 --output some
     """
     from jaxface.cli.session import names, progress
-    from jaxface.export.meshes import write_mesh
     from jaxface.pipelines.meshes import select
 
     chosen = some_of(_FORMATS, formats)
@@ -61,7 +60,22 @@ def mesh(
         errors.print("no fitted face meets the condition")
         raise typer.Exit(1)
     output.mkdir(parents=True, exist_ok=True)
+    written = 0
     for stem, result in zip(progress(stems, "writing", errors), selection.results(), strict=True):
-        for ending in chosen:
-            write_mesh(output / f"{stem}.{ending}", fitted_with, result)
-    results.print(f"{len(stems)} faces written to {printable(str(output))}", soft_wrap=True)
+        files = [output / f"{stem}.{ending}" for ending in chosen]
+        written += all([_written(file, fitted_with, result, errors) for file in files])
+    results.print(f"{written} faces written to {printable(str(output))}", soft_wrap=True)
+    raise typer.Exit(0 if written == len(stems) else 1)
+
+
+def _written(file: Path, model, result, errors) -> bool:
+    """Write a face's mesh; false where it cannot be written, which is then said."""
+    from jaxface.export.meshes import write_mesh
+
+    try:
+        write_mesh(file, model, result)
+    except OSError as error:
+        reason = "a folder has its name" if file.is_dir() else error.strerror or error
+        errors.print(printable(f"{file} cannot be written ({reason})"), style="red", soft_wrap=True)
+        return False
+    return True

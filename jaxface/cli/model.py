@@ -34,6 +34,8 @@ def info(
     from jaxface.model.describe import describe
 
     for file, option in (picture, "--picture"), (people, "--people"):
+        if file and file.is_dir():
+            raise typer.BadParameter(f"{file} is a folder; takes a PNG to write", param_hint=option)
         if file:
             require_writable(file.parent, option)
     model = face_model(source, "SOURCE")
@@ -81,10 +83,13 @@ def convert(
     """
     from jaxface.model.store import convert_model
 
+    _require_file(destination)
     try:
         written = convert_model(source, destination)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="SOURCE") from None
+    except OSError as error:
+        raise _unwritable(destination, error) from None
     console().print(f"written to {printable(str(written))}", soft_wrap=True)
 
 
@@ -115,6 +120,7 @@ def merge(
     from jaxface.model.store import keep_model
     from jaxface.model.transfer import merge as merge_models
 
+    _require_file(destination)
     models = face_model(identity, "--identity"), face_model(expression, "--expression")
     try:
         merged = merge_models(*models)
@@ -123,9 +129,22 @@ def merge(
     try:
         written = keep_model(merged, destination)
     except OSError as error:
-        said = f"{destination} cannot be written ({error.strerror})"
-        raise typer.BadParameter(said, param_hint="DESTINATION") from None
+        raise _unwritable(destination, error) from None
     console().print(f"written to {printable(str(written))}", soft_wrap=True)
+
+
+def _require_file(destination: str) -> None:
+    """Raise before any work is done if no model can have this name."""
+    from jaxface.model.store import model_file
+
+    try:
+        model_file(destination)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="DESTINATION") from None
+
+
+def _unwritable(destination: str, error: OSError) -> typer.BadParameter:
+    return typer.BadParameter(f"{destination} cannot be written ({error.strerror})", param_hint="DESTINATION")
 
 
 def _write(drawn, picture: Path) -> None:

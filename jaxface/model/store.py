@@ -79,9 +79,13 @@ def _with_all_landmarks(model: MorphableModel) -> MorphableModel:
 
 def keep_model(model: MorphableModel, destination: str | Path) -> Path:
     """Write a model as jaxface's ``.npz``, whole or not at all: to a path, or under a name into ``models_folder()``,
-    where ``load_model(name)`` finds it. Returns the file."""
-    path = _registered(str(destination)) if _is_name(destination) else Path(destination)
-    path = path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")
+    where ``load_model(name)`` finds it. Returns the file.
+
+    Raises:
+      ValueError: as ``model_file``.
+      OSError: the file cannot be written.
+    """
+    path = model_file(destination)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{uuid.uuid4().hex}.npz")
     try:
@@ -89,6 +93,21 @@ def keep_model(model: MorphableModel, destination: str | Path) -> Path:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+    return path
+
+
+def model_file(destination: str | Path) -> Path:
+    """The file that ``keep_model`` writes: the path, or a name's in ``models_folder()``, ending in ``.npz``.
+
+    Raises:
+      ValueError: the name is empty, or a folder has it.
+    """
+    if not Path(destination).name.strip(" ."):
+        raise ValueError(f"{str(destination)!r} is no name; takes a file to write (.npz), or a name to register")
+    path = _registered(str(destination)) if _is_name(destination) else Path(destination)
+    path = path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; takes a file to write (.npz), or a name to register")
     return path
 
 
