@@ -73,6 +73,17 @@ def test_all_fitted_faces_are_taken_and_a_limit_takes_the_first_of_them(jaxface,
     assert "1 faces" in one_file.stdout and (tmp_path / "one" / "y.glb").exists()
 
 
+@pytest.mark.usefixtures("written")
+def test_a_folder_in_a_files_place_is_named_and_the_other_faces_are_written(jaxface, tmp_path):
+    (tmp_path / "out-meshes" / "x.ply").mkdir(parents=True)
+    result = jaxface("mesh", "out", "-o", "out-meshes", "-f", "ply,glb")
+    assert (result.exit_code, result.stdout) == (1, "2 faces written to out-meshes\n")
+    assert result.stderr == "out-meshes/x.ply cannot be written (a folder has its name)\n"
+    assert {path.name for path in (tmp_path / "out-meshes").iterdir()} == {
+        f"{name}.{ending}" for name in ("x", "x-2", "y") for ending in ("ply", "glb")
+    }
+
+
 @pytest.mark.parametrize(
     "given, said",
     [
@@ -82,6 +93,8 @@ def test_all_fitted_faces_are_taken_and_a_limit_takes_the_first_of_them(jaxface,
         (("out", "--where", "yaw_deg = 60"), "'yaw_deg = 60' is no condition, such as: yaw_deg > 60 and"),
         (("out", "--where", "yaw_deg > 'a'"), "the condition mixes numbers and text, or is none"),
         (("out", "--where", "yaw_deg"), "the condition mixes numbers and text, or is none"),
+        (("out", "--where", "source in ('a', 1)"), "the condition mixes numbers and text, or is none"),
+        (("out", "--where", "face in ('a',)"), "the condition mixes numbers and text, or is none"),
         (("out", "--where", "__import__('os')"), "is not taken in a condition"),
         (("out", "--where", "source.upper() == 'A'"), "is not taken in a condition"),
         (("out", "--model", "other.npz"), "the rows were fitted with the model 'small', and this is another one"),
@@ -121,6 +134,9 @@ PEOPLE = pa.table(
         ("s in ('x', 'z')", [1, 4]),
         ("n not in [1, 2]", [3, 4]),
         ("startswith(s, 'y') or contains(s, 'z')", [2, 4]),
+        ("n / 2 == 0.5 or n / 0 < 0 or 0 / 0 > 1", [1]),
+        ("n + 9223372036854775807 > n * 99999999999999999999999 / 1e23", [1, 2, 3, 4]),
+        ("n < 99999999999999999999999 and n in (-1, 2, 3.0, 99999999999999999999999)", [2, 3]),
     ],
 )
 def test_conditions_mean_what_they_say(text, found):
@@ -132,4 +148,18 @@ def test_conditions_mean_what_they_say(text, found):
 )
 def test_what_is_no_condition_is_refused(text):
     with pytest.raises(ValueError):
+        condition(text, PEOPLE.schema)
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("s in (x,)", "'x' is no text and no number that 64 bits hold"),
+        ("s in (b'x',)", "is no text and no number"),
+        (f"n > {'9' * 400}", "9' is no text and no number"),
+        (3000 * "not " + "n", "the condition is nested too deeply"),
+    ],
+)
+def test_constants_and_conditions_that_cannot_be_taken_are_named(text, said):
+    with pytest.raises(ValueError, match=said):
         condition(text, PEOPLE.schema)

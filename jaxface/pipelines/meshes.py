@@ -76,15 +76,14 @@ def select(rows: Path, where: str | None = None, limit: int | None = None) -> Se
     except (pa.ArrowInvalid, ValueError) as error:
         raise ValueError(f"{rows}: {error}") from None
     fitted = pc.field("error").is_null() & pc.field("status").is_valid()
-    return Selection(
-        found, fitted if where is None else fitted & _checked(condition(where, found.schema), found), limit
-    )
+    return Selection(found, fitted if where is None else fitted & _checked(where, found.schema), limit)
 
 
-def _checked(where: pc.Expression, rows: ds.Dataset) -> pc.Expression:
-    """Raise here, on no rows, for an expression whose sides are of kinds that do not go together."""
+def _checked(where: str, columns: pa.Schema) -> pc.Expression:
+    """Raise here, on no rows, for a condition whose sides are of kinds that do not go together."""
     try:
-        rows.schema.empty_table().filter(where)
+        expression = condition(where, columns)
+        columns.empty_table().filter(expression)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise ValueError(f"the condition mixes numbers and text, or is none: {error}") from None
-    return where
+    return expression

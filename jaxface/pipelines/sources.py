@@ -2,6 +2,7 @@
 
 import glob
 import os
+from codecs import BOM_UTF8
 from pathlib import Path
 
 from jaxface.export.files import atomic_write
@@ -51,8 +52,9 @@ def _inside(folder: Path):
 
 
 def read_list(path: Path) -> list[str]:
-    """The paths of a list: those that NUL ends if there is one, otherwise the lines that are not empty."""
-    content = path.read_bytes()
+    """The paths of a list: those that NUL ends if there is one, otherwise the lines that are not empty; a mark of UTF-8
+    before them is none of the first."""
+    content = path.read_bytes().removeprefix(BOM_UTF8)
     names = content.split(b"\0") if b"\0" in content else content.splitlines()
     return [os.fsdecode(name) for name in names if name.strip()]
 
