@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -272,6 +273,9 @@ def test_images_come_from_folders_patterns_and_lists(tmp_path, monkeypatch):
     assert find_images("**/*.[jw]*") == inside("a.jpg", "c/d.webp")
     Path("list.txt").write_text("b.PNG\r\n\nmissing.jpg\n./b.PNG\na.jpg\n")
     assert find_images("list.txt") == inside("b.PNG", "missing.jpg", "a.jpg")
+    for start in (b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"):
+        Path("list.txt").write_bytes(start + b"b.PNG\r\na.jpg")
+        assert find_images("list.txt") == inside("b.PNG", "a.jpg")
     odd = ["/a b", "/line\nbreak", os.fsdecode(b"/\xff.jpg")]
     write_list(Path("kept"), odd)
     assert read_list(Path("kept")) == odd
@@ -322,5 +326,28 @@ def test_rows_are_read_back_as_they_were_fitted(small, face, tmp_path):
     again = read_faces(there.slice(0, BATCH))
     for ours, theirs in zip(jax.tree.leaves((result, landmarks)), jax.tree.leaves(again), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ValueError, match="rows: 1 of 4 hold an error and no face; leave them out"):
+        read_faces(there)
+    with pytest.raises(ValueError, match="rows: there are none"):
+        read_faces(there.slice(0, 0))
     with pytest.raises(ValueError, match="no rows of jaxface"):
         record_of(pa.schema([("a", pa.int8())]))
+
+
+def test_rows_keep_weights_and_files_without_them_are_read(small, face, tmp_path):
+    landmarks = batch([face(seed)[0] for seed in range(BATCH)])
+    result = package.fit_batch(small, landmarks)
+    counted, believed = np.random.default_rng(0).uniform(0.1, 1, size=(2, BATCH, 68)).astype(np.float32)
+    columns = schema({"model": "small"})
+    rows = lambda result, landmarks: face_rows(columns, list("aab"), [0, 1, 0], result, landmarks)
+    plain = rows(result, landmarks)
+    weighted = rows(replace(result, landmark_weight=counted), replace(landmarks, weight=believed))
+    write_rows(tmp_path / "rows.parquet", pa.concat_tables([plain, weighted]))
+    there = pq.read_table(tmp_path / "rows.parquet")
+    for table, ones in (there.slice(BATCH), 0), (there, BATCH):
+        again, seen = read_faces(table)
+        np.testing.assert_array_equal(again.landmark_weight, [*np.ones((ones, 68)), *counted])
+        np.testing.assert_array_equal(seen.weight, [*np.ones((ones, 68)), *believed])
+    for table in plain, plain.drop_columns(["landmark_weight", "landmarks_weight"]):
+        again, seen = read_faces(table)
+        assert again.landmark_weight is None and seen.weight is None

@@ -8,7 +8,8 @@ whose units and frames are those of ``FitResult``, ``Pose`` and ``Landmarks``:
 ``Status``; ``score`` 0 to 1, null where none was asked for; ``left_px``, ``top_px``, ``right_px``, ``bottom_px`` the
 box of the 2D landmarks; ``pitch_deg``, ``yaw_deg``, ``roll_deg``; ``scale_px_per_mm``, ``translation_px`` (2),
 ``rotation`` (9, row by row); ``identity`` (Na), ``expression`` (Nb); ``depth_offset_px`` (3); ``weight_2d``,
-``weight_3d``; ``cost`` in mm²; ``iterations``; ``landmarks_xy`` (2 L) and ``landmarks_xyz`` (3 L), point by point.
+``weight_3d``; ``cost`` in mm²; ``iterations``; ``landmark_weight`` (L), null where all counted alike; ``landmarks_xy``
+(2 L) and ``landmarks_xyz`` (3 L), point by point; ``landmarks_weight`` (L), null where all are believed alike.
 
 Numbers are float32. The file's metadata hold, under the key ``jaxface``, what the rows were made with, as JSON.
 """
@@ -56,8 +57,7 @@ def schema(record: dict, scheme: Scheme = "ibug68") -> pa.Schema:
         "depth_offset_px": numbers,
         **dict.fromkeys(("weight_2d", "weight_3d", "cost"), number),
         "iterations": pa.int32(),
-        "landmarks_xy": numbers,
-        "landmarks_xyz": numbers,
+        **dict.fromkeys(("landmark_weight", "landmarks_xy", "landmarks_xyz", "landmarks_weight"), numbers),
     }
     return pa.schema(columns.items(), metadata={_RECORD: json.dumps(record | {"scheme": scheme})})
 
@@ -98,8 +98,10 @@ def face_rows(
         "expression": result.expression,
         "depth_offset_px": result.depth_offset,
         **{name: getattr(result, name) for name in ("weight_2d", "weight_3d", "cost", "iterations")},
+        "landmark_weight": result.landmark_weight,
         "landmarks_xy": xy,
         "landmarks_xyz": landmarks.xyz,
+        "landmarks_weight": landmarks.weight,
     }
     return _table(columns, len(face), values)
 
@@ -161,15 +163,39 @@ def read_faces(rows: pa.Table | pa.RecordBatch) -> tuple[FitResult, Landmarks]:
 
     Args:
       rows: fitted faces, without rows that hold an error alone.
+
+    Raises:
+      ValueError: there are such rows, or none at all.
     """
-    count = rows.num_rows
+    count, without = rows.num_rows, rows.column("status").null_count
+    if without:
+        raise ValueError(
+            f"rows: {without} of {count} hold an error and no face; leave them out, as with "
+            "rows.filter(pyarrow.compute.field('status').is_valid())"
+        )
+    if not count:
+        raise ValueError("rows: there are none, and so no sizes of a batch; takes one row or more")
+    scheme = record_of(rows.schema)["scheme"]
+    points = POINTS[scheme]
+
+    def column(name: str) -> pa.Array:
+        found = rows.column(name)
+        return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
 
     def array(name: str, *shape: int):
-        column = rows.column(name)
-        column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        if pa.types.is_list(column.type):
-            column = column.flatten()
-        return jnp.asarray(column.to_numpy(zero_copy_only=False).reshape(count, *shape))
+        found = column(name)
+        found = found.flatten() if pa.types.is_list(found.type) else found
+        return jnp.asarray(found.to_numpy(zero_copy_only=False).reshape(count, *shape))
+
+    def weight(name: str):
+        """Null counts as 1 beside rows that are weighted; older files have no such column."""
+        if name not in rows.schema.names or column(name).null_count == count:
+            return None
+        filled = np.ones((count, points), np.float32)
+        filled[column(name).is_valid().to_numpy(zero_copy_only=False)] = (
+            column(name).flatten().to_numpy(zero_copy_only=False).reshape(-1, points)
+        )
+        return jnp.asarray(filled)
 
     status = [Status[name] for name in rows.column("status").to_pylist()]
     pose = Pose(array("scale_px_per_mm"), array("rotation", 3, 3), array("translation_px", 2))
@@ -183,7 +209,7 @@ def read_faces(rows: pa.Table | pa.RecordBatch) -> tuple[FitResult, Landmarks]:
         cost=array("cost"),
         iterations=array("iterations"),
         status=jnp.asarray(status, jnp.int32),
+        landmark_weight=weight("landmark_weight"),
     )
-    scheme = record_of(rows.schema)["scheme"]
-    points = POINTS[scheme]
-    return result, Landmarks(array("landmarks_xy", points, 2), array("landmarks_xyz", points, 3), scheme=scheme)
+    xy, xyz = array("landmarks_xy", points, 2), array("landmarks_xyz", points, 3)
+    return result, Landmarks(xy, xyz, weight("landmarks_weight"), scheme)
