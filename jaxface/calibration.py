@@ -30,6 +30,8 @@ from jaxface.camera import HIGHEST, euler_deg
 from jaxface.energies import centred, mean_point
 from jaxface.model.correspondences import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
 from jaxface.model.morphable import LandmarkModel
+from jaxface.model.readers.checks import ModelFileError, numbers
+from jaxface.model.readers.npz import read_npz
 from jaxface.pytree import pytree
 
 YAW_STEP = 15.0
@@ -63,7 +65,7 @@ def load_calibration(source: str, scheme: str) -> Calibration:
     """A stored calibration: of a detector by its name, with the embedded model; or a file by its path.
 
     Raises:
-      ValueError: there is none for this name or path, or it lacks the scheme.
+      ValueError: there is none for this name or path, it lacks the scheme, or it is damaged; the message names it.
     """
     if Path(source).name == source and not Path(source).suffix:
         with as_file(files("jaxface.assets").joinpath(f"calibration_{source}.npz")) as path:
@@ -82,19 +84,26 @@ def save_calibration(path: str | Path, **schemes: Calibration) -> None:
 
 
 def _read(path: Path, source: str, scheme: str) -> Calibration:
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            return Calibration(**{name: data[f"{scheme}/{name}"].astype(np.float32) for name in _FIELDS})
-    except FileNotFoundError:
+    if not path.is_file():
         raise ValueError(
             f"calibration={source!r}: there is none; takes 'mediapipe', or the file that jaxface ablation writes for "
             "another detector or model"
-        ) from None
-    except KeyError:
-        raise ValueError(
-            f"calibration={source!r}: has no {scheme} landmarks, or is of an older jaxface; "
-            "python -m benchmarks.noise MODEL --store FILE measures it"
-        ) from None
+        )
+    names = [f"{scheme}/{name}" for name in _FIELDS]
+    try:
+        data = read_npz(path, names)
+        if len(data) < len(names):
+            raise ValueError(
+                f"calibration={source!r}: has no {scheme} landmarks, or is of an older jaxface; "
+                "python -m benchmarks.noise MODEL --store FILE measures it"
+            )
+        yaws, points, patterns = len(YAWS), len(MIRRORS[scheme]), data[names[4]].shape[:1]
+        table = [(yaws, points, *axes) for axes in ((2,), (3,), (), (2,))]
+        shapes = [*table, (*patterns, points, 3), (yaws, *patterns, points, 3), (yaws,)]
+        return Calibration(*(numbers(path, name, data[name], shape) for name, shape in zip(names, shapes, strict=True)))
+    except ModelFileError as error:
+        said = str(error).removeprefix(f"face model {path}: ")
+        raise ValueError(f"calibration={source!r}: {said}") from None
 
 
 def corrected(

@@ -90,6 +90,33 @@ class TestCommand:
             assert tables["NME %"][name]["all"]["mean"] < 4
             assert tables["yaw error °"][name]["all"]["mean"] < 10
 
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"yaw_deg": None}, "the field 'yaw_deg' is missing"),
+            ({"yaw_deg": np.zeros(3)}, "the field 'yaw_deg' has shape (3,); takes (8,)"),
+            ({"pts68": np.ones((8, 2, 68))}, "the field 'pts68' has shape (8, 2, 68); takes (n, 3, 68)"),
+            ({"reannotated_xy": np.full((8, 2, 68), np.nan)}, "'reannotated_xy' has 1,088 values that are NaN"),
+            ({"yaw_deg": np.array([0.0, 1, 2] + [91] * 5)}, "has 3 faces turned by up to 90°; takes 4 or more"),
+            ({"pts68": np.ones((8, 3, 68))}, "the points of a face lie in a line in its image"),
+        ],
+    )
+    def test_landmarks_of_aflw2000_that_are_none(self, jaxface, tmp_path, change, said):
+        draw = np.random.default_rng(0).normal
+        arrays = {"pts68": draw(size=(8, 3, 68)), "yaw_deg": np.zeros(8), "reannotated_xy": draw(size=(8, 2, 68))}
+        np.savez(tmp_path / "a.npz", **{name: value for name, value in (arrays | change).items() if value is not None})
+        ran = jaxface("ablation", "a.npz", "--output", "out")
+        assert (ran.exit_code, ran.stderr.count("\n")) == (2, 1) and "a.npz: " in ran.stderr and said in ran.stderr
+        assert not (tmp_path / "out").exists()
+
+    @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY"])
+    def test_archives_that_are_none(self, jaxface, tmp_path, content):
+        (tmp_path / "a.npz").write_bytes(content)
+        for arguments in ("a.npz",), ("--calibration", "a.npz"):
+            ran = jaxface("ablation", *arguments)
+            assert ran.exit_code == 2 and ran.stderr.count("\n") == 1
+            assert "a.npz" in ran.stderr and "that can be read (File is not a zip file)" in ran.stderr
+
     def test_a_model_without_the_points(self, jaxface, tmp_path, small):
         save_model(tmp_path / "small.npz", replace(small, landmarks={"ibug68": small.landmarks["ibug68"]}))
         ran = jaxface("ablation", "small.npz", "--scheme", "mediapipe478")

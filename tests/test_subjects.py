@@ -148,6 +148,26 @@ class TestCalibration:
         with pytest.raises(ValueError, match="'nobody'"):
             load_calibration("nobody", "ibug68")
 
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"own": np.ones(3)}, r"the field 'ibug68/own' has shape \(3,\); takes \(7,\)"),
+            ({"gains": np.ones((7, 2, 68, 3))}, r"'ibug68/gains' has shape \(7, 2, 68, 3\); takes \(7, 0, 68, 3\)"),
+            ({"offset_2d": np.full((7, 68, 2), np.inf)}, "'ibug68/offset_2d' has 952 values that are NaN or infinite"),
+        ],
+    )
+    def test_damaged_files_are_named(self, tmp_path, change, said):
+        path = str(tmp_path / "damaged.npz")
+        save_calibration(path, ibug68=replace(a_calibration(), **change))
+        with pytest.raises(ValueError, match=rf"calibration='.*damaged.npz'.*{said}"):
+            load_calibration(path, "ibug68")
+
+    def test_what_is_no_calibration_is_refused(self, tmp_path):
+        (tmp_path / "some.py").write_text("pass")
+        for name, said in ("some.py", "some.py': .*that can be read"), (".", "': there is none"):
+            with pytest.raises(ValueError, match=rf"calibration='.*{said}"):
+                load_calibration(str(tmp_path / name), "ibug68")
+
     def test_a_calibrated_fit_is_nearer(self, small, many, tmp_path):
         table = a_calibration(offset=3.0, deviation=1.0)
 

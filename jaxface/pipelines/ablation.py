@@ -20,6 +20,8 @@ from jaxface.export.files import atomic_write, png
 from jaxface.export.records import versions
 from jaxface.fitting import FitOptions, vertices
 from jaxface.model.morphable import MorphableModel
+from jaxface.model.readers.checks import ModelFileError, numbers
+from jaxface.model.readers.npz import read_npz
 from jaxface.rendering.error_map import draw_errors
 from jaxface.rendering.people import PIXELS_A_MM, Painter
 from jaxface.types import FitResult, Landmarks, Scheme
@@ -30,6 +32,8 @@ _SHOWN_YAWS = (0.0, 40.0, 65.0)
 _SMALLER = 2
 """It is drawn so many times larger than it is."""
 _AFLW_EDGES = (0, 30, 60, 90)
+_AFLW_FEWEST = 4
+"""Faces: two to measure a calibration on, and two to fit."""
 _AFLW_NOISE = 1.5
 """Standard deviation of the noise on AFLW2000-3D's 3D points, in percent of the root of the face's box."""
 
@@ -125,12 +129,12 @@ def ablate_aflw2000(path: Path, model: MorphableModel, folder: Path, options: Fi
         the image's left, and ``reannotated_xy`` (n, 2, 68) by other annotators, which are the 2D landmarks. The 3D ones
         are ``pts68`` with noise.
       options: as for people.
+
+    Raises:
+      ValueError: the file is none of these landmarks, or of too few faces; the message names what is wrong.
     """
+    true, yaw, xy = _read_aflw2000(path)
     folder.mkdir(parents=True, exist_ok=True)
-    with np.load(path) as data:
-        true, yaw, xy = data["pts68"].swapaxes(1, 2), -data["yaw_deg"], data["reannotated_xy"].swapaxes(1, 2)
-    kept = np.abs(yaw) <= _AFLW_EDGES[-1]
-    true, yaw, xy = (true * [1, 1, -1])[kept], yaw[kept], xy[kept]
     size = np.sqrt(np.prod(np.ptp(true[..., :2], axis=1), axis=-1))
     noise = np.random.default_rng(0).normal(size=true.shape) * size[:, None, None] * _AFLW_NOISE / 100
     faces = Landmarks(xy.astype(np.float32), (true + noise).astype(np.float32))
@@ -148,6 +152,23 @@ def ablate_aflw2000(path: Path, model: MorphableModel, folder: Path, options: Fi
         report.tables["yaw error °"][name] = by_yaw(turned, yaw, _AFLW_EDGES)
     _write_json(folder / JSON, report)
     return report
+
+
+def _read_aflw2000(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points (n, 68, 3) with z away from the viewer, yaws (n,) to the image's right, and 2D landmarks (n, 68, 2)."""
+    try:
+        data = read_npz(path, ["pts68", "yaw_deg", "reannotated_xy"])
+        field = lambda name, *shape: numbers(path, name, data.get(name), shape)
+        true = field("pts68", "n", 3, 68).swapaxes(1, 2) * [1, 1, -1]
+        yaw, xy = -field("yaw_deg", len(true)), field("reannotated_xy", len(true), 2, 68).swapaxes(1, 2)
+    except ModelFileError as error:
+        raise ValueError(str(error).removeprefix("face model ")) from None
+    kept = np.abs(yaw) <= _AFLW_EDGES[-1]
+    if kept.sum() < _AFLW_FEWEST:
+        raise ValueError(f"{path}: has {kept.sum()} faces turned by up to 90°; takes {_AFLW_FEWEST} or more")
+    if not np.ptp(true[..., :2], axis=1).all():
+        raise ValueError(f"{path}: the points of a face lie in a line in its image")
+    return true[kept], yaw[kept], xy[kept]
 
 
 def _picture(model: MorphableModel, error: ShapeError, results: dict[str, FitResult], yaw: np.ndarray) -> np.ndarray:
