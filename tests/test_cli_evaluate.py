@@ -155,12 +155,41 @@ class TestManyPairs:
             ("prediction,truth\na,b\n", "has columns prediction, truth; lacks gt and pred"),
             ("", "has no rows"),
             ("pred,gt\na.ply,\n", "line 2 lacks its pred or gt"),
+            ("pred,gt\n..,a.ply\n", "line 2 lacks its pred or gt"),
         ],
     )
     def test_a_csv_that_is_none(self, run, tmp_path, text, sentence):
         (tmp_path / "pairs.csv").write_text(text)
         result = run("pairs.csv")
         assert result.exit_code == 2 and sentence in result.output
+
+    def test_a_mesh_that_has_collapsed_takes_no_other_with_it(self, run, tmp_path, face, chubby, model):
+        nothing = replace(face, vertices=np.zeros(model.mean.shape), triangles=np.asarray(model.triangles))
+        for name, predicted, true in ("a", nothing, face), ("b", chubby, nothing), ("c", chubby, face):
+            write(tmp_path / f"fits/{name}.ply", predicted, None if predicted is nothing else ".npy")
+            write(tmp_path / f"scans/{name}.ply", true, None if true is nothing else ".npy")
+        result = run("fits", "scans", "-p", "now", "-o", "out")
+        assert result.exit_code == 1 and result.stderr.count("all landmarks coincide or lie in a line") == 2
+        record = json.loads((tmp_path / "out/evaluation.json").read_text())
+        assert [pair["error"] is None for pair in record["pairs"]] == [False, False, True]
+
+    def test_what_is_written_stays_in_the_output_and_apart(self, run, tmp_path, face, chubby):
+        """Also of paths that lead elsewhere, and of one prediction with several truths."""
+        write(tmp_path / "data/a.ply", chubby)
+        write(tmp_path / "scan.ply", face)
+        before = set(tmp_path.glob("*"))
+        lines = ["pred,gt", *(f"{path},../scan.ply" for path in ("a.ply", "A.ply", "../data/a.ply"))]
+        (tmp_path / "data/pairs.csv").write_text("\n".join([*lines, f"{tmp_path}/data/a.ply,../scan.ply"]))
+        (tmp_path / "data/A.ply").write_bytes((tmp_path / "data/a.ply").read_bytes())
+        np.save(tmp_path / "data/A.npy", face.landmarks)
+        (tmp_path / "out").mkdir()
+        result = run("data/pairs.csv", "-p", "now", "-o", "out/deep")
+        assert result.exit_code == 0, result.output
+        names = ["a", "A-2", "data/a", f"{tmp_path}/data/a".lstrip("/")]
+        record = json.loads((tmp_path / "out/deep/evaluation.json").read_text())
+        assert [pair["name"] for pair in record["pairs"]] == names
+        assert {*tmp_path.rglob("error.ply")} == {tmp_path / "out/deep" / name / "error.ply" for name in names}
+        assert {*tmp_path.glob("*")} == before | {tmp_path / "out"}
 
     def test_folders_without_a_pair(self, run, tmp_path, face):
         write(tmp_path / "fits/a.ply", face)
@@ -267,6 +296,8 @@ class TestAflw2000:
         assert "takes AFLW2000-3D's folder" in run("fits", "-p", "aflw2000").output
         assert "has no .mat file" in run("AFLW2000", "fits", "-p", "aflw2000").output
         assert "has no prediction for an image" in run("AFLW2000", "AFLW2000", "-p", "aflw2000").output
+        (data / "fits/image00004.npy").touch()
+        assert "image00004.npy: cannot be read" in run("fits", "AFLW2000", "-p", "aflw2000").output
         savemat(data / "AFLW2000/image00002.mat", {"pt2d": np.zeros((2, 21))})
         result = run("fits", "AFLW2000", "-p", "aflw2000")
         assert result.exit_code == 2 and "image00002.mat: cannot be read as AFLW2000-3D's" in result.output

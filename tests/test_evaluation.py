@@ -78,6 +78,13 @@ class TestDistances:
         with pytest.raises(ValueError, match="no triangle with an area"):
             ExactSurface(vertices, np.array([[0, 1, 2]]))
 
+    def test_points_that_are_not_finite_are_refused(self):
+        vertices, triangles = plane()
+        with pytest.raises(ValueError, match="a point to measure from is not a finite number"):
+            ExactSurface(vertices, triangles).closest(np.array([[0.0, 0.0, np.nan]]))
+        with pytest.raises(ValueError, match="a vertex of the mesh is not a finite number"):
+            ExactSurface(np.where(vertices == vertices[0], np.inf, vertices), triangles)
+
     def test_root_mean_square_is_equation_13(self):
         assert rmse(np.array([3.0, 4.0])) == pytest.approx(np.sqrt(12.5))
 
@@ -203,8 +210,9 @@ class TestProtocols:
         assert rmse(now(sphere(40.0), sphere(42.0)).distances) < 1e-3
 
     def test_micc85_asks_for_millimetres(self, face):
-        with pytest.raises(ValueError, match=r"is 1e\+03 times too small for head.*takes both in millimetres"):
-            micc85(moved(face, placement(scale=1e-3)), face)
+        for scale, said in (1e-3, r"1e\+03 times too small"), (10.0, "10 times too large"):
+            with pytest.raises(ValueError, match=rf"is {said} for head.*takes both in millimetres"):
+                micc85(moved(face, placement(scale=scale)), face)
 
     def test_what_is_cropped(self, face):
         """The prediction 85 mm around its own nose tip, the scan 95 mm around its own and in NoW's region."""
@@ -380,11 +388,29 @@ class TestFaces:
         with pytest.raises(ValueError, match=r"scan.txt: cannot be read"):
             read_face(mesh)
         np.savetxt(tmp_path / "scan.txt", np.ones((7, 3)))
-        with pytest.raises(ValueError, match=r"scan.txt: all points coincide or lie in a line"):
+        with pytest.raises(ValueError, match=r"scan.txt: all landmarks coincide or lie in a line"):
             read_face(mesh)
-        (tmp_path / "bad.npy").write_bytes(b"nothing")
-        with pytest.raises(ValueError, match=r"bad.npy: cannot be read"):
-            read_face(mesh, tmp_path / "bad.npy")
+        np.savez(tmp_path / "archive", face.landmarks)
+        for content in (b"nothing", b"", (tmp_path / "archive.npz").read_bytes(), b"PK\x03\x04"):
+            (tmp_path / "bad.npy").write_bytes(content)
+            with pytest.raises(ValueError, match=r"bad.npy: cannot be read"):
+                read_face(mesh, tmp_path / "bad.npy")
+
+    @pytest.mark.parametrize("wrong", [np.nan, np.inf, 1e200])
+    def test_coordinates_are_numbers_that_can_be_squared(self, face, wrong):
+        spoilt = np.where(np.arange(len(face.vertices))[:, None] == 5, wrong, face.vertices)
+        with pytest.raises(ValueError, match="head: a coordinate is not a number"):
+            replace(face, vertices=spoilt)
+        with pytest.raises(ValueError, match="head: a coordinate is not a number"):
+            replace(face, landmarks=spoilt[:68])
+
+    @pytest.mark.parametrize("squeeze", [0.0, [1.0, 0.0, 0.0], 1e-200])
+    def test_landmarks_that_align_nothing_are_refused(self, small, tmp_path, squeeze):
+        """A model's too, whose mesh has collapsed."""
+        mesh = trimesh.Trimesh(np.asarray(small.mean) * squeeze, np.asarray(small.triangles), process=False)
+        (tmp_path / "face.off").write_text(mesh.export(file_type="off"))
+        with pytest.raises(ValueError, match=r"face.off: all landmarks coincide or lie in a line"):
+            read_face(tmp_path / "face.off", model=small)
 
 
 def coefficients(model):

@@ -1,5 +1,6 @@
 """``jaxface evaluate``: how far reconstructions are from ground truth."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +48,7 @@ def evaluate(
 
 
 def _meshes(predicted: Path, true: Path | None, protocol: str, output: Path, model) -> int:
+    from jaxface.cli.session import numbered
     from jaxface.evaluation.datasets import find_pairs
     from jaxface.pipelines.evaluation import JSON, evaluate_pair, write_report
 
@@ -54,6 +56,7 @@ def _meshes(predicted: Path, true: Path | None, protocol: str, output: Path, mod
         pairs = find_pairs(predicted, true)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="PRED GT") from None
+    pairs = [replace(pair, name=name) for pair, name in zip(pairs, numbered([p.name for p in pairs]), strict=True)]
     results, errors = console(), console(stderr=True)
     reports = []
     for pair in track(

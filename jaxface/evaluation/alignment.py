@@ -16,7 +16,7 @@ from jaxface.model.registration import Similarity, similarity
 from jaxface.model.surfaces import unit
 
 _TOLERANCE = 1e-6
-"""Relative: the errors of faces then change by less than 1e-5 mm."""
+"""Relative: the distances of faces to the surface then change by less than 1e-5 mm."""
 _TOUCHES = 1e-9
 """Below it, in the truth's unit, a distance has no direction; the surface's normal stands in."""
 

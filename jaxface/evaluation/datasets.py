@@ -13,7 +13,7 @@ from jaxface.evaluation.faces import MESHES
 @dataclass(frozen=True)
 class Pair:
     """A predicted and a true mesh file, with landmark files where they do not lie beside them. ``group``: what pairs
-    are summarised together, besides all of them."""
+    are summarised together, besides all of them. ``name`` is a relative path without ``..``, for what is written."""
 
     name: str
     predicted: Path
@@ -133,7 +133,7 @@ def aflw2000_truth(dataset: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 def _csv_pairs(path: Path) -> list[Pair]:
     """Columns ``pred`` and ``gt``, and if wanted ``pred_landmarks``, ``gt_landmarks``, ``group``; paths are relative to
-    the CSV's folder."""
+    the CSV's folder. A pair's name is its ``pred`` without the root, ``..`` and the suffix."""
     if path.suffix.lower() != ".csv":
         raise ValueError(f"{path}: takes a second path, the ground truth's, or a .csv of pairs")
     try:
@@ -148,12 +148,12 @@ def _csv_pairs(path: Path) -> list[Pair]:
         columns = ", ".join(map(str, rows[0]))
         raise ValueError(f"{path}: has columns {columns}; lacks {' and '.join(sorted(missing))}")
     for number, row in enumerate(rows, 2):
-        if not row["pred"] or not row["gt"]:
+        if Path(row["pred"] or "").name in ("", "..") or not row["gt"]:
             raise ValueError(f"{path}: line {number} lacks its pred or gt")
     file = lambda row, column: path.parent / row[column] if row.get(column) else None
     return [
         Pair(
-            Path(row["pred"]).with_suffix("").as_posix(),
+            _inside(Path(row["pred"])).with_suffix("").as_posix(),
             path.parent / row["pred"],
             path.parent / row["gt"],
             file(row, "pred_landmarks"),
@@ -162,6 +162,11 @@ def _csv_pairs(path: Path) -> list[Pair]:
         )
         for row in rows
     ]
+
+
+def _inside(path: Path) -> Path:
+    """A path with what leads out of a folder left out: the root and ``..``."""
+    return Path(*(part for part in path.parts if part not in (path.anchor, "..")))
 
 
 def _meshes(folder: Path) -> list[Path]:

@@ -22,13 +22,13 @@ class ExactSurface:
     """A mesh to measure distances to: vertices (V, 3), triangles (F, 3); triangles without area are left out.
 
     Raises:
-      ValueError: no triangle has an area.
+      ValueError: a vertex is not finite, or no triangle has an area.
     """
 
     def __init__(self, vertices: Float[np.ndarray, "V 3"], triangles: Int[np.ndarray, "F 3"]):
         import igl
 
-        self.vertices = np.ascontiguousarray(vertices, np.float64)
+        self.vertices = _finite(vertices, "a vertex of the mesh")
         normals = triangle_normals(self.vertices, triangles)
         solid = np.linalg.norm(normals, axis=1) > 0
         if not solid.any():
@@ -39,10 +39,22 @@ class ExactSurface:
         self._tree.init(self.vertices, self.triangles)
 
     def closest(self, points: Float[np.ndarray, "n 3"]) -> Nearest:
-        """The closest point of the surface to each point (n, 3)."""
-        points = np.ascontiguousarray(points, np.float64)
+        """The closest point of the surface to each point (n, 3).
+
+        Raises:
+          ValueError: a point is not finite.
+        """
+        points = _finite(points, "a point to measure from")
         squared, triangle, position = self._tree.squared_distance(self.vertices, self.triangles, points)
         return Nearest(position, self.normals[triangle], np.sqrt(squared))
+
+
+def _finite(points: np.ndarray, which: str) -> np.ndarray:
+    """Points (n, 3) as libigl takes them, which reads beyond its arrays for one that is not finite."""
+    points = np.ascontiguousarray(points, np.float64)
+    if not np.isfinite(points).all():
+        raise ValueError(f"{which} is not a finite number; are both faces whole, and their landmarks on them?")
+    return points
 
 
 def point_to_plane(points: Float[np.ndarray, "n 3"], nearest: Nearest) -> Float[np.ndarray, "n"]:

@@ -1,6 +1,7 @@
 """Faces as files: a mesh, and its landmarks in a file beside it or, for a mesh that jaxface wrote, from its model."""
 
 import xml.etree.ElementTree as xml
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +22,22 @@ _BESIDE = (".npy", ".txt", ".pp", "_picked_points.pp")
 @dataclass(frozen=True)
 class Face:
     """A mesh: ``vertices`` (V, 3), ``triangles`` (F, 3), and its ``landmarks`` (68, 3) or (7, 3) in the same frame and
-    unit, None where not known. ``name`` is for messages."""
+    unit, None where not known. ``name`` is for messages.
+
+    Raises:
+      ValueError: a coordinate is not a number, or the landmarks coincide or lie in a line.
+    """
 
     name: str
     vertices: Float[np.ndarray, "V 3"]
     triangles: Int[np.ndarray, "F 3"]
     landmarks: Float[np.ndarray, "L 3"] | None = None
+
+    def __post_init__(self):
+        _require_finite(self.vertices, self.name)
+        if self.landmarks is not None:
+            _require_finite(self.landmarks, self.name)
+            _require_spread(self.landmarks, self.name)
 
     @property
     def seven(self) -> Float[np.ndarray, "7 3"]:
@@ -58,7 +69,7 @@ def read_face(path: str | Path, landmarks: str | Path | None = None, model: Morp
         a mesh that ``jaxface fit`` wrote.
 
     Raises:
-      ValueError: a file is missing or cannot be read; the message says which.
+      ValueError: a file is missing or cannot be read, or its landmarks align nothing; the message says which.
     """
     path = Path(path)
     vertices, triangles = _read_mesh(path)
@@ -79,25 +90,45 @@ def read_points(path: Path) -> Float[np.ndarray, "L 3"]:
     Raises:
       ValueError: the file is missing, unreadable, or holds another number of points, or points in a line.
     """
-    try:
-        if path.suffix.lower() == ".npy":
-            points = np.load(path, allow_pickle=False)
-        elif path.suffix.lower() == ".pp":
-            found = xml.parse(path).iter("point")
-            points = np.array([[point.attrib[axis] for axis in "xyz"] for point in found], float)
-        else:
-            points = np.loadtxt(path, ndmin=2)
-        points = np.asarray(points, np.float64)
-    except (OSError, ValueError, KeyError, xml.ParseError, UnicodeDecodeError) as error:
-        raise ValueError(f"landmarks {path}: cannot be read ({error})") from None
+    points = load_points(path)
     points = points[0] if points.ndim == 3 and len(points) == 1 else points
     if points.shape not in ((68, 3), (7, 3)):
         raise ValueError(f"landmarks {path}: got shape {points.shape}, takes (68, 3) iBUG points or NoW's (7, 3)")
-    if not np.isfinite(points).all():
-        raise ValueError(f"landmarks {path}: a coordinate is not a number")
-    if np.linalg.matrix_rank(points - points.mean(axis=0)) < 2:
-        raise ValueError(f"landmarks {path}: all points coincide or lie in a line, which aligns no face")
+    _require_finite(points, f"landmarks {path}")
+    _require_spread(points, f"landmarks {path}")
     return points
+
+
+def load_points(path: Path) -> Float[np.ndarray, "..."]:
+    """The numbers of ``.npy``, of text with a point a line, or of MeshLab's picked points ``.pp``, as they come.
+
+    Raises:
+      ValueError: the file is missing or unreadable.
+    """
+    try:
+        with path.open("rb") as stream:
+            if path.suffix.lower() == ".npy":
+                points = np.load(stream, allow_pickle=False)
+            elif path.suffix.lower() == ".pp":
+                found = xml.parse(stream).iter("point")
+                points = [[point.attrib[axis] for axis in "xyz"] for point in found]
+            else:
+                points = np.loadtxt(stream, ndmin=2)
+            return np.asarray(points, np.float64)
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, xml.ParseError) as error:
+        raise ValueError(f"landmarks {path}: cannot be read ({error})") from None
+
+
+def _require_finite(points: np.ndarray, whose: str) -> None:
+    """Raise a ``ValueError`` for points (n, 3) whose squares no number holds: libigl reads beyond its arrays then."""
+    if not (np.abs(points) < np.finfo(np.float32).max).all():
+        raise ValueError(f"{whose}: a coordinate is not a number, or is too large for one of single precision")
+
+
+def _require_spread(points: np.ndarray, whose: str) -> None:
+    """Raise a ``ValueError`` for landmarks (L, 3) that, to single precision, have no plane."""
+    if np.linalg.matrix_rank(np.float32(points - points.mean(axis=0))) < 2:
+        raise ValueError(f"{whose}: all landmarks coincide or lie in a line, which aligns no face")
 
 
 def _read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -114,8 +145,6 @@ def _read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"mesh {path}: cannot be read ({error or type(error).__name__})") from None
     if len(triangles) == 0:
         raise ValueError(f"mesh {path}: has no triangles; distances are measured to a surface")
-    if not np.isfinite(vertices).all():
-        raise ValueError(f"mesh {path}: a coordinate is not a number")
     return vertices, triangles
 
 

@@ -64,6 +64,9 @@ def micc95(predicted: Face, truth: Face) -> Measured:
     """Similarity ICP of each reconstruction by itself to the scan, cropped 95 mm around its nose tip; from each of the
     scan's vertices the distance to the closest triangle's plane.
 
+    Where the closest point lies on an edge, rounding says which of its triangles is the closest, so that errors
+    change by up to 0.02 mm with the frame and the unit of the prediction.
+
     The nose tip of a scan with NoW's 7 landmarks is its point closest to the prediction's.
 
     Raises:
@@ -163,8 +166,9 @@ def over_pairs(protocol: Protocol, distances: Sequence[np.ndarray]) -> dict[str,
 def _require_millimetres(predicted: Face, truth: Face) -> None:
     ratio = similarity(predicted.seven, truth.seven).scale
     if not 1 / _OTHER_UNIT < ratio < _OTHER_UNIT:
+        wrong = f"{ratio:.3g} times too small" if ratio > 1 else f"{1 / ratio:.3g} times too large"
         raise ValueError(
-            f"{predicted.name}: is {ratio:.3g} times too small for {truth.name}; micc85 leaves the scale as it is and "
+            f"{predicted.name}: is {wrong} for {truth.name}; micc85 leaves the scale as it is and "
             "takes both in millimetres"
         )
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxface.evaluation import aflw2000
 from jaxface.evaluation.datasets import Pair, aflw2000_truth
-from jaxface.evaluation.faces import read_face
+from jaxface.evaluation.faces import load_points, read_face
 from jaxface.evaluation.protocols import PROTOCOLS, Measured, over_pairs, statistics
 from jaxface.export.error_mesh import write_error_mesh
 from jaxface.export.files import atomic_write, png
@@ -159,12 +159,9 @@ def evaluate_aflw2000(predicted: Path, dataset: Path, model: MorphableModel) -> 
 
 def _prediction(folder: Path, name: str, true: np.ndarray, model: MorphableModel):
     """The landmarks (68, 2 or 3) of one image in the data set's pixels, and its rotation (3, 3) or None."""
-    for path, read in ((folder / f"{name}.npy", np.load), (folder / f"{name}.txt", np.loadtxt)):
+    for path in (folder / f"{name}.npy", folder / f"{name}.txt"):
         if path.is_file():
-            try:
-                points = np.asarray(read(path), np.float64)
-            except (OSError, ValueError) as error:
-                raise ValueError(f"{path}: cannot be read ({error})") from None
+            points = load_points(path)
             if points.shape not in ((68, 2), (68, 3)) or not np.isfinite(points).all():
                 raise ValueError(f"{path}: got shape {points.shape}, takes 68 finite points, x y or x y z a line")
             return points, None
