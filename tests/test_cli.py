@@ -2,21 +2,18 @@ import errno
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
+from commands import PACKAGE, WRITTEN, names, one_line
 from PIL import Image
 from rich.console import Console
 
-import jaxface.cli.session as session
 import jaxface.pipelines.image as pipeline
 from jaxface.cli.session import _folders, _table
 from jaxface.cli.terminal import printable
@@ -26,49 +23,6 @@ from jaxface.model import load_model, save_model
 from jaxface.pipelines.image import ImageReport
 
 pytestmark = pytest.mark.usefixtures("no_user_cache")
-
-WRITTEN = {
-    "face.obj",
-    "face.mtl",
-    "face_texture.png",
-    "face.ply",
-    "face.glb",
-    "overlay.png",
-    "fit.npz",
-    "fit.json",
-}
-PACKAGE = Path(session.__file__).parents[2]
-"""Where processes of their own find the package that is tested."""
-
-
-@pytest.fixture(scope="module")
-def compilations(tmp_path_factory):
-    return tmp_path_factory.mktemp("compilations")
-
-
-@pytest.fixture
-def program(tmp_path, compilations):
-    """``program(*arguments)``: the command in a process of its own."""
-    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(compilations), "PYTHONPATH": str(PACKAGE)}
-
-    def run(*arguments, before=(), **options):
-        command = [*before, sys.executable, "-m", "jaxface", *map(str, arguments)]
-        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": tmp_path} | options
-        return subprocess.Popen(command, env=environment | options.pop("env", {}), text=True, **options)
-
-    return run
-
-
-def names(folder):
-    return {path.name for path in folder.iterdir()}
-
-
-def one_line(result, code):
-    """The line on stderr of a run that ended with this code and printed nothing else."""
-    assert result.exit_code == code
-    assert result.stderr.count("\n") == 1 and result.stderr.endswith("\n")
-    assert "Traceback" not in result.output
-    return result.stderr.strip()
 
 
 def test_demo_writes_everything_and_says_what_it_found(jaxface, tmp_path):
@@ -321,108 +275,6 @@ def test_the_public_names_load_nothing_heavy():
     environment = os.environ | {"PYTHONPATH": str(PACKAGE)}
     done = subprocess.run([sys.executable, "-P", "-c", program], env=environment, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
-
-
-GUARD = """
-import os, socket
-def refused(*arguments, **options):
-    with open(os.environ["ATTEMPTS"], "a") as log:
-        log.write(repr(arguments) + "\\n")
-    raise OSError("the network is cut off")
-socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = socket.create_connection = refused
-"""
-
-
-def test_the_demo_asks_for_no_connection_and_needs_none(program, compilations, tmp_path):
-    cut_off = ["unshare", "--net", "--map-root-user"]
-    allowed = shutil.which("unshare") and subprocess.run([*cut_off, "true"], capture_output=True).returncode == 0
-    (tmp_path / "guard").mkdir()
-    (tmp_path / "guard" / "sitecustomize.py").write_text(GUARD)
-    folders = os.pathsep.join([str(tmp_path / "guard"), str(PACKAGE)])
-    environment = {"PYTHONPATH": folders, "ATTEMPTS": str(tmp_path / "attempts")}
-    process = program("demo", "-o", "out", before=cut_off if allowed else (), env=environment)
-    output, errors = process.communicate()
-    assert (process.returncode, errors) == (0, "")
-    assert "astronaut.png" in output and names(tmp_path / "out") == WRITTEN
-    assert not (tmp_path / "attempts").exists()
-    assert any(compilations.iterdir())
-    if not allowed:
-        pytest.skip("unshare --net is not permitted here: only the guard within Python was tried")
-
-
-def test_a_reader_that_leaves_early_ends_it_quietly_even_without_a_cache(program, tmp_path, photograph):
-    refused = {"JAX_COMPILATION_CACHE_DIR": "/dev/null/cache"}
-    with program("fit", photograph, "-o", "out", "-f", "json", env=refused) as leaving:
-        leaving.stdout.close()
-        assert leaving.stderr.read() == ""
-    assert names(tmp_path / "out") == {"fit.json"}
-
-
-def test_sigint_ends_it_quietly_and_leaves_whole_results(ctrl_c, program, tmp_path, photograph):
-    with program("fit", *[photograph] * 200, "-o", "out", "-f", "json") as process:
-        while not (tmp_path / "out").exists():
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        output, errors = process.communicate()
-    assert process.returncode == 130
-    assert (output, errors) == ("", "")
-    assert all(names(folder) == {"fit.json"} for folder in (tmp_path / "out").iterdir())
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_that_a_library_takes_for_its_own_error_ends_it_too(
-    ctrl_c, jaxface, photograph, monkeypatch, number
-):
-    def swallows(path, *_):
-        with suppress(KeyboardInterrupt):
-            signal.raise_signal(number)
-        return ImageReport(path, error="an error of the library's own")
-
-    monkeypatch.setattr("jaxface.cli.session.fit_image", swallows)
-    result = jaxface("fit", photograph, photograph, "-o", "out")
-    assert result.exit_code == 130 and "own" not in result.output
-
-
-@pytest.mark.parametrize("loads", ["face_model", "open_finder"])
-def test_an_interrupt_while_it_loads_ends_it_at_once(ctrl_c, jaxface, photograph, monkeypatch, loads):
-    class Left(BaseException):
-        pass
-
-    def leave(code):
-        raise Left(code)
-
-    def swallows(*_):
-        with suppress(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-        raise AssertionError("it goes on")
-
-    monkeypatch.setattr(os, "_exit", leave)
-    monkeypatch.setattr(session, loads, swallows)
-    with pytest.raises(Left, match="130"):
-        jaxface("fit", photograph, "-o", "out")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-@pytest.mark.parametrize(
-    "typed, offered",
-    [
-        (["jaxface", "model", ""], ["info", "convert", "merge"]),
-        (["jaxface", "fit", "--variant", "2d+3d+"], ["2d+3d+w", "2d+3d+p+w"]),
-    ],
-)
-def test_a_shell_completes(program, typed, offered):
-    at = {"COMP_WORDS": " ".join(typed), "COMP_CWORD": str(len(typed) - 1)}
-    output, errors = program(env={"_JAXFACE_COMPLETE": "complete_bash"} | at).communicate()
-    assert errors == "" and set(offered) <= set(output.split())
-
-
-def test_completion_is_installed_for_a_shell(program, tmp_path):
-    environment = {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
-    process = program("--install-completion", "bash", env=environment)
-    output, errors = process.communicate()
-    assert (process.returncode, errors) == (0, "") and "installed" in output
-    assert any("_JAXFACE_COMPLETE=complete_bash" in path.read_text() for path in tmp_path.rglob("*.sh"))
 
 
 def test_model_info_says_what_a_model_is_and_draws_it(jaxface, tmp_path):
