@@ -150,6 +150,31 @@ def test_batch_is_the_single_fit_of_each_face(small, face):
         np.testing.assert_allclose(batch.pose.rotation[index], single.pose.rotation, atol=2e-4)
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.float16, np.int64, np.int16])
+def test_numbers_of_any_kind_are_fitted_in_single_precision(small, face, kind):
+    landmarks = jax.tree.map(lambda leaf: np.round(leaf).astype(kind), face()[0])
+    found, expected = (jaxface.fit(small, jax.tree.map(as_, landmarks)) for as_ in (np.asarray, np.float32))
+    assert found.identity.dtype == jnp.float32
+    np.testing.assert_array_equal(found.identity, expected.identity)
+
+
+def test_a_buffer_that_is_filled_again_changes_no_earlier_fit(small, face):
+    """A fit still runs when the call returns, and a CPU reads NumPy's memory where it lies, if that is aligned."""
+
+    def aligned(array):
+        memory = np.empty(array.nbytes + 64, np.uint8)
+        start = -memory.ctypes.data % 64
+        copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+        copy[...] = array
+        return copy
+
+    faces = jax.tree.map(lambda leaf: aligned(np.repeat(leaf[None], 4096, axis=0)), face()[0])
+    jax.block_until_ready(jaxface.fit_batch(small, faces))  # compiled
+    found = jaxface.fit_batch(small, faces)
+    faces.xy[...] = np.nan
+    assert int(jnp.max(found.status)) <= Status.MAX_ITERATIONS
+
+
 def test_statuses_have_sentences():
     assert all(status.sentence for status in Status)
     assert [status for status in Status if status.fitted] == [Status.CONVERGED, Status.MAX_ITERATIONS]

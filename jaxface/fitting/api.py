@@ -58,7 +58,7 @@ def fit_batch(model: MorphableModel, landmarks: Landmarks, options: FitOptions =
     """
     check(model, landmarks, options, batch=True)
     landmarks = floating(landmarks)
-    split = _split(jnp.asarray(landmarks.xy), options)
+    split = _split(landmarks.xy, options)
     if split is not None:
         landmarks = jax.tree.map(lambda leaf: jax.device_put(leaf, split), landmarks)
     return _fit_batch(*at_landmarks(model, landmarks, options), landmarks, options, split)
@@ -135,14 +135,14 @@ def _fit_batch(
     return many(model, axes, landmarks)
 
 
-def _split(xy: Array, options: FitOptions) -> NamedSharding | None:
+def _split(xy: Array | np.ndarray, options: FitOptions) -> NamedSharding | None:
     """How a batch is divided among devices: as it lies there; evenly among all local ones if nobody said where; None if
     it is not."""
     devices = jax.local_devices()
-    placed = jax.typeof(xy).sharding if isinstance(xy, Tracer) else xy.sharding
+    placed = jax.typeof(xy).sharding if isinstance(xy, Tracer) else getattr(xy, "sharding", None)
     if isinstance(placed, NamedSharding) and placed.spec and placed.spec[0] is not None:
         split = NamedSharding(placed.mesh, PartitionSpec(placed.spec[0]))
-    elif not get_abstract_mesh().empty or not isinstance(xy, Tracer) and xy.committed:
+    elif not get_abstract_mesh().empty or not isinstance(xy, Tracer) and getattr(xy, "committed", False):
         return None  # somebody said where
     elif len(xy) % len(devices) or len(devices) == 1:
         return None
@@ -172,7 +172,7 @@ def at_landmarks(model: MorphableModel, landmarks: Landmarks, options: FitOption
     if here not in kept:
         with jax.ensure_compile_time_eval():
             arrays = _restricted(jax.tree.map(np.asarray, model), *key)  # in NumPy, which has nothing to compile
-            kept[here] = jax.tree.map(jnp.asarray, arrays)
+            kept[here] = jax.device_put(arrays)
     return kept[here]
 
 
@@ -184,11 +184,13 @@ def _restricted(model: MorphableModel, scheme: Scheme, dtype, expression_unit: f
 
 
 def floating(landmarks: Landmarks) -> Landmarks:
-    """The landmarks as arrays of the precision that is in force; whole numbers become floats."""
+    """The landmarks in the precision that is in force, whole numbers as floats. NumPy's arrays stay such, which a
+    compiled function takes sooner than JAX makes arrays of them; but copied, as it may read them after it has returned.
+    """
 
     def as_float(leaf):
-        array = jnp.asarray(leaf)
-        return array.astype(jnp.promote_types(array.dtype, jnp.float32))
+        kind = jnp.result_type(leaf, jnp.float32)
+        return leaf.astype(kind) if isinstance(leaf, jax.Array) else np.array(leaf, kind)
 
     return jax.tree.map(as_float, landmarks)
 

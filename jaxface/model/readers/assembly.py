@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from jaxface.model.morphable import Embedding, MorphableModel
@@ -37,13 +37,13 @@ def assemble(
       ibug68: the vertices of the 68 points; None where no table is known.
       uv, uv_corners: (T, 2) texture points, origin bottom left, and (F, 3) which of them each triangle's corners have.
     """
-    scaled = lambda array: jnp.asarray(np.float32(millimetres) * array)
+    scaled = lambda array: np.asarray(np.float32(millimetres) * array, np.float32)
     atlas = {} if uv is None or uv_corners is None else _atlas(uv, uv_corners, triangles)
     return MorphableModel(
-        mean=scaled(mean) + jnp.asarray(shift, jnp.float32),
-        identity=scaled(identity),
-        expression=scaled(expression),
-        triangles=jnp.asarray(triangles, jnp.int32),
+        mean=jax.device_put(scaled(mean) + np.asarray(shift, np.float32)),
+        identity=jax.device_put(scaled(identity)),
+        expression=jax.device_put(scaled(expression)),
+        triangles=jax.device_put(triangles.astype(np.int32)),
         landmarks={} if ibug68 is None else {"ibug68": on_vertices(path, triangles, np.asarray(ibug68))},
         name=name,
         licence=licence,
@@ -60,7 +60,7 @@ def on_vertices(path: Path, triangles: np.ndarray, vertices: np.ndarray) -> Embe
     found = order[np.minimum(place, len(order) - 1)]
     if (lonely := corners[found] != vertices).any():
         raise bad_field(path, "triangles", f"leaves out landmark vertex {vertices[lonely][0]}", "one with all 68")
-    return Embedding(jnp.asarray(found // 3, jnp.int32), jnp.asarray(np.eye(3, dtype=np.float32)[found % 3]))
+    return Embedding(*map(jax.device_put, ((found // 3).astype(np.int32), np.eye(3, dtype=np.float32)[found % 3])))
 
 
 def _atlas(uv: np.ndarray, uv_corners: np.ndarray, triangles: np.ndarray) -> dict:
@@ -68,7 +68,7 @@ def _atlas(uv: np.ndarray, uv_corners: np.ndarray, triangles: np.ndarray) -> dic
     pairs = np.stack([uv_corners.ravel(), triangles.ravel()], axis=1)
     owned, corners = np.unique(pairs, axis=0, return_inverse=True)
     return dict(
-        uv=jnp.asarray(uv[owned[:, 0]], jnp.float32),
-        uv_vertices=jnp.asarray(owned[:, 1], jnp.int32),
-        uv_triangles=jnp.asarray(corners.reshape(-1, 3), jnp.int32),
+        uv=jax.device_put(uv[owned[:, 0]].astype(np.float32)),
+        uv_vertices=jax.device_put(owned[:, 1].astype(np.int32)),
+        uv_triangles=jax.device_put(corners.reshape(-1, 3).astype(np.int32)),
     )

@@ -3,7 +3,7 @@ embeddings as ``landmarks/<scheme>/triangle`` and ``landmarks/<scheme>/barycentr
 
 from pathlib import Path
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from jaxface.model.morphable import Embedding, MorphableModel
@@ -26,10 +26,10 @@ def read(path: Path) -> MorphableModel:
     expression = numbers(path, "expression", data.get("expression"), (vertices, 3, "N"))
     name, licence, names = (_text(path, field, data.get(field)) for field in _TEXTS)
     return MorphableModel(
-        mean=jnp.asarray(mean),
-        identity=jnp.asarray(identity),
-        expression=jnp.asarray(expression),
-        triangles=jnp.asarray(triangles),
+        mean=jax.device_put(mean),
+        identity=jax.device_put(identity),
+        expression=jax.device_put(expression),
+        triangles=jax.device_put(triangles),
         landmarks={
             scheme: _embedding(path, scheme, data, len(triangles))
             for scheme in POINTS
@@ -53,7 +53,7 @@ def _embedding(path: Path, scheme: Scheme, data: dict, faces: int) -> Embedding:
     name, points = f"landmarks/{scheme}", POINTS[scheme]
     triangle = indices(path, f"{name}/triangle", data.get(f"{name}/triangle"), (points,), faces)
     barycentric = numbers(path, f"{name}/barycentric", data.get(f"{name}/barycentric"), (points, 3))
-    return Embedding(jnp.asarray(triangle), jnp.asarray(barycentric))
+    return Embedding(jax.device_put(triangle), jax.device_put(barycentric))
 
 
 def _atlas(path: Path, data: dict, triangles: np.ndarray) -> dict:
@@ -64,10 +64,10 @@ def _atlas(path: Path, data: dict, triangles: np.ndarray) -> dict:
     owners = indices(path, "uv_vertices", data.get("uv_vertices"), (len(uv),), int(triangles.max()) + 1)
     if (owners[corners] != triangles).any():
         raise bad_field(path, "uv_vertices", "disagrees with the triangles", "each texture point's vertex")
-    return dict(uv=jnp.asarray(uv), uv_vertices=jnp.asarray(owners), uv_triangles=jnp.asarray(corners))
+    return dict(uv=jax.device_put(uv), uv_vertices=jax.device_put(owners), uv_triangles=jax.device_put(corners))
 
 
 def _symmetry(path: Path, data: dict, vertices: int) -> dict:
     if "symmetry" not in data:
         return {}
-    return dict(symmetry=jnp.asarray(indices(path, "symmetry", data["symmetry"], (vertices,), vertices)))
+    return dict(symmetry=jax.device_put(indices(path, "symmetry", data["symmetry"], (vertices,), vertices)))
