@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxface.camera import HIGHEST, euler_deg
+from jaxface.camera import HIGHEST, yaw_deg
 from jaxface.energies import centred, mean_point
 from jaxface.model.correspondences import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
 from jaxface.model.morphable import LandmarkModel
@@ -126,7 +126,7 @@ def corrected(
       ``xyz`` (3, L); ``weight`` (L,), how sure each is in the image, of mean 1 for a face from the front; and how sure
       their ``depth`` is, as a part of that.
     """
-    yaw = euler_deg(rotation)[1]
+    yaw = yaw_deg(rotation)
     offset_2d, offset_3d, *variances = at_yaw(table, scheme, yaw)
     variance_2d, variance_3d = (jnp.maximum(one, _LEAST_MM2) for one in variances)
     sin, cos = upright(rotation)
@@ -158,7 +158,7 @@ def independent(
       scale, rotation: the mean face's pose under them, in their unit.
       weight: 1 or less; a landmark of weight 0 counts as lying on the mean face.
     """
-    yaw, mean = euler_deg(rotation)[1], model.mean.T
+    yaw, mean = yaw_deg(rotation), model.mean.T
     off = jnp.matmul(rotation.T, centred(xyz, weight) / scale, precision=HIGHEST) - centred(mean, weight)
     off = off if weight is None else weight * off
     to_side = partial(mirrored, scheme=model.scheme, yaw=yaw, signs=[-1, 1, 1])

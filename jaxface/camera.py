@@ -48,16 +48,25 @@ def rotation_from_euler(pitch_yaw_roll_deg: Float[Array, "*b 3"]) -> Float[Array
 
 def euler_deg(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "*b 3"]:
     """Pitch, yaw, roll in degrees of a rotation matrix, finite (value and gradient) at yaw = +-90 too."""
-    turn = rotation * jnp.asarray(np.diag(FRONTAL), rotation.dtype)
-    sin_yaw = turn[..., 2, 0]
-    squared = turn[..., 0, 0] ** 2 + turn[..., 1, 0] ** 2
-    level = squared > (4 * jnp.finfo(rotation.dtype).eps) ** 2
-    cos_yaw = jnp.where(level, jnp.sqrt(jnp.where(level, squared, 1.0)), 0.0)
-    yaw = jnp.arctan2(sin_yaw, jnp.where(level, cos_yaw, jnp.finfo(rotation.dtype).tiny))
+    yaw, level = _yaw(rotation)
+    turn = rotation * np.diag(FRONTAL).astype(rotation.dtype)
     pick = lambda there, locked: jnp.where(level, there, locked)
     pitch = jnp.arctan2(pick(-turn[..., 2, 1], turn[..., 1, 2]), pick(turn[..., 2, 2], turn[..., 1, 1]))
     roll = jnp.arctan2(pick(turn[..., 1, 0], 0.0), pick(turn[..., 0, 0], 1.0))
     return jnp.rad2deg(jnp.stack([pitch, yaw, roll], axis=-1))
+
+
+def yaw_deg(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "*b"]:
+    """The yaw alone of ``euler_deg``."""
+    return jnp.rad2deg(_yaw(rotation)[0])
+
+
+def _yaw(rotation: Float[Array, "*b 3 3"]):
+    """In radians, and whether it is so far from ±90° that pitch and roll are two angles."""
+    squared = jnp.sum(rotation[..., :2, 0] ** 2, axis=-1)
+    level = squared > (4 * jnp.finfo(rotation.dtype).eps) ** 2
+    cosine = jnp.where(level, jnp.sqrt(jnp.where(level, squared, 1.0)), jnp.finfo(rotation.dtype).tiny)
+    return jnp.arctan2(rotation[..., 2, 0], cosine), level
 
 
 def looking_deg(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "*b 3"]:

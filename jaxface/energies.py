@@ -96,7 +96,7 @@ def pose_at(tangent: Float[Array, "4"], scale: Float[Array, ""], rotation: Float
     """
     half = tangent[:3] / 2
     square = jnp.vdot(half, half, precision=HIGHEST)
-    unit = jnp.eye(3, dtype=half.dtype)
+    unit = np.eye(3, dtype=half.dtype)
     turn = (1 - square) * unit + 2 * (half[:, None] * half + jnp.cross(unit, half))
     return scale * jnp.exp(tangent[3]), turned(turn / (1 + square), rotation)
 
@@ -113,14 +113,15 @@ class ShapeProblem:
 
     ``coefficients`` are the start and ``points`` the centred landmarks there; ``basis`` is how the landmarks move with
     each coefficient (centred too where all landmarks weigh alike), all x, all y, all z in one matrix, ``gram`` its
-    Gram matrices (``None`` where landmarks have weights) and ``core`` its gist; ``prior`` is λα, one for all, as the
-    coefficients are those of ``jaxface.fitting.coordinates``.
+    Gram matrices and ``squares`` their diagonals (``None`` where landmarks have weights) and ``core`` its gist;
+    ``prior`` is λα, one for all, as the coefficients are those of ``jaxface.fitting.coordinates``.
     """
 
     coefficients: Float[Array, "N"]
     points: Float[Array, "3 L"]
     basis: Float[Array, "3*L N"]
     gram: Float[Array, "3 3 N N"] | None
+    squares: Float[Array, "3 3 N"] | None
     core: Float[Array, "M A"]
     scale: Float[Array, ""]
     rotation: Float[Array, "3 3"]

@@ -42,8 +42,12 @@ def test_the_model_at_its_landmarks_is_the_mesh_there(small, mesh, scheme):
     points = (f64(at.barycentric)[..., None] * corners).sum(axis=1)
     np.testing.assert_allclose(small.landmark_positions(jnp.asarray(mesh, jnp.float32), scheme), points, atol=1e-4)
     there = small.at_landmarks(scheme)
-    ours = f64(there.mean) + f64(there.basis) @ np.concatenate([ALPHA, BETA])
-    np.testing.assert_allclose(ours, points, atol=1e-4)
+    coefficients = np.concatenate([ALPHA, BETA])
+    np.testing.assert_allclose(f64(there.mean) + f64(there.basis) @ coefficients, points, atol=1e-4)
+    np.testing.assert_allclose(f64(there.middle) + f64(there.drift) @ coefficients, points.mean(axis=0), atol=1e-4)
+    back = f64(there.frontal).T * [1, -1, -1]  # of the camera's frame to the model's, in its unit
+    spread = f64(there.mean) - f64(there.mean).mean(axis=0)
+    np.testing.assert_allclose(back, spread / np.sqrt((spread[:, :2] ** 2).sum(axis=1).mean()), atol=1e-5)
 
 
 @pytest.mark.parametrize("scheme", ["ibug68", "mediapipe478"])

@@ -13,6 +13,7 @@ from jaxface import camera, energies, solvers
 from jaxface.fitting.coordinates import PATTERNS, core
 from jaxface.solvers import structured
 from jaxface.solvers.inverse import inverse
+from jaxface.solvers.lanes import joined
 
 pytestmark = pytest.mark.usefixtures("run_once")
 
@@ -55,9 +56,10 @@ def problem_and_answer(weight, weights, n=N, seed=2):
     basis = basis - np.einsum("l,lan->an", w / w.sum(), basis)
     mean, start = MEAN - w @ MEAN / w.sum(), 0.1 * rng.normal(size=n)
     rows = np.moveaxis(basis, 1, 0)
+    grams = energies.gram(jnp.asarray(rows), None)
     problem = energies.ShapeProblem(
         *map(jnp.asarray, (start, (mean + basis @ start).T, rows.reshape(-1, n))),
-        energies.gram(jnp.asarray(rows), None) if weight is None else None,
+        *((None, None) if weight is not None else (grams, jnp.einsum("abnn->abn", grams))),
         core(jnp.asarray(rows)),
         *map(jnp.asarray, (SCALE, START)),
         target,
@@ -69,6 +71,19 @@ def problem_and_answer(weight, weights, n=N, seed=2):
     left = np.concatenate([(root[..., None] * turned(basis)).reshape(-1, n), prior])
     right = np.concatenate([(root * (np.asarray(target.points).T - turned(mean))).ravel(), np.zeros(n)])
     return problem, np.linalg.lstsq(left, right, rcond=None)[0]
+
+
+def test_what_joins_a_batch_is_of_it_and_keeps_its_value_and_slope():
+    value, batch = jnp.arange(3.0), jnp.zeros(4)
+    both = jax.vmap(joined, (None, 0))
+    np.testing.assert_array_equal(both(value, batch), np.tile(value, (4, 1)))
+    with pytest.raises(ValueError, match="out_axes"):  # as for any value of the batch
+        jax.vmap(joined, (None, 0), out_axes=None)(value, batch)
+    weights = jnp.asarray(RNG.normal(size=(4, 3)))
+    slope = jax.grad(lambda value: jnp.vdot(weights, both(value, batch)))(value)
+    np.testing.assert_allclose(slope, weights.sum(axis=0), rtol=1e-6)
+    columns = jnp.arange(12.0).reshape(3, 4)
+    np.testing.assert_array_equal(jax.vmap(joined, (1, None))(columns, jnp.zeros(())), columns.T)
 
 
 def test_the_core_holds_what_few_patterns_can(x64):

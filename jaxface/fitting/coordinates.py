@@ -26,8 +26,9 @@ SAMPLES = 128
 @pytree
 class Coordinates:
     """``basis`` is the landmarks' centred motion a unit of each coordinate, the most moving first: all x, all y, all z
-    in one matrix. ``gram`` are its Gram matrices. ``core`` is the basis of the first coordinates seen through the
-    few patterns of landmarks that move most with them. ``mixing @ coordinates`` are the model's coefficients (α, β).
+    in one matrix. ``gram`` are its Gram matrices, ``squares`` their diagonals. ``core`` is the basis of the first
+    coordinates seen through the few patterns of landmarks that move most with them. ``mixing @ coordinates`` are the
+    model's coefficients (α, β).
 
     Where there are many landmarks, and single precision is enough, ``patterns`` are orthonormal ones that stand for
     them (centred points times ``patterns``), and ``sampled`` is the basis so seen; else ``None``. ``contour`` is there
@@ -36,6 +37,7 @@ class Coordinates:
 
     basis: Float[Array, "3*L N"]
     gram: Float[Array, "3 3 N N"]
+    squares: Float[Array, "3 3 N"]
     patterns: Float[Array, "L K"] | None
     sampled: Float[Array, "3*K N"] | None
     core: Float[Array, "M A"]
@@ -57,8 +59,9 @@ def coordinates(model: LandmarkModel, expression_unit: float, single: bool) -> C
             mean = (model.mean - model.mean.mean(axis=0)).T
             patterns = _patterns(xp.concatenate([basis, mean[..., None]], axis=2), SAMPLES)
             sampled = _seen(patterns, basis)
-        whole = basis.reshape(-1, size)
-        return Coordinates(whole, gram(basis, None), patterns, sampled, core(basis), units[:, None] * turn)
+        grams, mixing = gram(basis, None), units[:, None] * turn
+        squares = xp.einsum("abnn->abn", grams)
+        return Coordinates(basis.reshape(-1, size), grams, squares, patterns, sampled, core(basis), mixing)
 
 
 def core(basis: Float[Array | np.ndarray, "3 L N"]) -> Any:

@@ -55,8 +55,9 @@ def to_unit(landmarks: Landmarks, stand_in: Float[Array, "3 L"]) -> tuple[Unit, 
     spread = small - centre[:, None]
     heavy = spread if weight is None else spread * weight
     total = small.shape[1] if weight is None else weight.sum()
-    moment = lambda i, j: jnp.vdot(heavy[i], spread[j], precision=HIGHEST) / total  # much faster than a 2x2 product
-    a, b, c = moment(0, 0), moment(0, 1), moment(1, 1)
+    (x, y), (heavy_x, heavy_y) = spread, heavy
+    moment = lambda one, other: jnp.vdot(one, other, precision=HIGHEST) / total  # much faster than a 2x2 product
+    a, b, c = moment(heavy_x, x), moment(heavy_x, y), moment(heavy_y, y)
     variance = a + c
     radius = jnp.sqrt(variance)
     flat = a * c - b**2 <= FLATNESS * variance**2  # the covariance's determinant

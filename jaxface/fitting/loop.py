@@ -15,9 +15,10 @@ from jaxface.fitting.coordinates import Coordinates
 from jaxface.fitting.frame import Frame, Unit, to_unit
 from jaxface.fitting.marching import marched
 from jaxface.fitting.options import FitOptions
-from jaxface.fitting.pose import data_weights, initial_pose
+from jaxface.fitting.pose import data_weights, initial_pose, mean_face
 from jaxface.fitting.robust import landmark_weights
 from jaxface.model.morphable import LandmarkModel
+from jaxface.solvers.lanes import joined
 from jaxface.types import FitResult, Landmarks, Pose, Status
 
 SETTLED_MM = 0.05
@@ -47,7 +48,7 @@ def fit_one(
     A face that cannot be fitted comes back as the mean face with a status that says why. Beside it come Eq. 4 at the
     start and after each round, which compiles to nothing where it is not taken.
     """
-    unit, frame, status = to_unit(landmarks, frontal(model.mean))
+    unit, frame, status = to_unit(landmarks, model.frontal)
     ended, costs, _ = alternate(model, axes, options, believed(model, axes, options, unit))
     return finished(model, frame, status, ended, options), costs
 
@@ -85,7 +86,7 @@ def alternate(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit
     # mm² in units, at the mean face's scale
     prior = jnp.asarray(stiffness * options.identity_prior, xy.dtype) * first_scale**2
     middle_2d, middle_3d = energies.mean_point(xy, weight), energies.mean_point(xyz, weight)
-    every = energies.centred(model.mean.T, weight), xy - middle_2d[:, None], xyz - middle_3d[:, None]
+    every = mean_face(model, weight), xy - middle_2d[:, None], xyz - middle_3d[:, None]
     patterns, basis = (axes.patterns, axes.sampled) if weight is None else (None, None)
     basis = axes.basis if basis is None else basis
     sample = lambda points: points if patterns is None else jnp.matmul(points, patterns, precision=HIGHEST)
@@ -100,17 +101,19 @@ def alternate(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit
         return moved - middle[:, None], middle
 
     def problem_at(coordinates, points, scale, rotation):
-        weights = weights_at(camera.euler_deg(rotation)[1])
+        weights = weights_at(camera.yaw_deg(rotation))
         target = energies.merge(shown(coordinates, scale, rotation)[0], centred_xyz, weight, *weights)
-        known = basis, axes.gram if weight is None else None, axes.core
-        return energies.ShapeProblem(coordinates, points, *known, scale, rotation, target, prior), weights
+        grams = (axes.gram, axes.squares) if weight is None else (None, None)
+        return energies.ShapeProblem(
+            coordinates, points, basis, *grams, axes.core, scale, rotation, target, prior
+        ), weights
 
     def points_of(coordinates):
         moved = jnp.matmul(basis, coordinates, precision=HIGHEST).reshape(mean.shape)
         return mean + energies.recentred(moved, weight)
 
     def round_(carry, _):
-        coordinates, points, scale, rotation, before = carry
+        coordinates, points, scale, rotation, before, *_ = carry
         problem, weights = problem_at(coordinates, points, scale, rotation)
         coordinates = solver.solve_shape(problem, prepared)
         points = points_of(coordinates)
@@ -118,16 +121,16 @@ def alternate(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit
         after = scale * energies.turned(rotation, points)
         change = after - before
         moved = jnp.sqrt(jnp.vdot(change, change, precision=HIGHEST) / xy.shape[1]) / scale
-        return (coordinates, points, scale, rotation, after), (coordinates, scale, rotation, weights, moved)
+        return (coordinates, points, scale, rotation, after, weights, moved), (coordinates, scale, rotation)
 
-    # Of the batch that the pose has: a loop is traced again for each value that joins it later.
-    still, first_points = (some + 0 * first_scale for some in (jnp.zeros(axes.basis.shape[-1], xy.dtype), mean))
+    nothing = jnp.zeros((), xy.dtype), jnp.zeros(axes.basis.shape[-1], xy.dtype)
+    (zero, still), first_points = joined((nothing, mean), first_scale)
     first = still, first_scale, first_rotation
     prepared = solver.prepare_shape(problem_at(still, mean, first_scale, first_rotation)[0])
-    start = (still, first_points, first_scale, first_rotation, first_scale * energies.turned(first_rotation, mean))
-    (coordinates, _, scale, rotation, projected), history = jax.lax.scan(round_, start, length=options.iterations)
-    *states, weights, moved = history
-    weights, moved = jax.tree.map(lambda values: values[-1], (weights, moved))
+    projected = first_scale * energies.turned(first_rotation, mean)
+    start = still, first_points, first_scale, first_rotation, projected, (zero, zero), zero
+    last, states = jax.lax.scan(round_, start, length=options.iterations)
+    coordinates, _, scale, rotation, projected, weights, moved = last
 
     def data(projected, xy, xyz):
         of_2d, of_3d = (energies.sum_of_squares(off, weight) for off in (projected[:2] - xy, projected - xyz))
@@ -149,7 +152,7 @@ def alternate(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit
 
     last_xy, middle_2d = shown(coordinates, scale, rotation)
     cost = cost_of(coordinates, projected, last_xy)
-    states = jax.tree.map(lambda one, later: jnp.append(one[None], later, axis=0), first, tuple(states))
+    states = jax.tree.map(lambda one, later: jnp.append(one[None], later, axis=0), first, states)
     costs = jax.vmap(cost_at)(*states)
     coefficients = jnp.matmul(axes.mixing, coordinates, precision=HIGHEST)
     off = (projected - energies.merge(last_xy, centred_xyz, weight, *weights).points)[:2] / first_scale
@@ -161,8 +164,11 @@ def finished(model: LandmarkModel, frame: Frame, status, ended: Ended, options: 
     """The result in pixels."""
     coefficients, scale, rotation, middle_2d, middle_3d, weight, weights, cost, moved = ended
     # The landmarks' middle of this face, from the model's origin, as the camera sees it.
-    middle = energies.mean_point(jnp.moveaxis(model.basis, 0, -1), weight)
-    middle = energies.mean_point(model.mean.T, weight) + jnp.matmul(middle, coefficients, precision=HIGHEST)
+    middle, drift = model.middle, model.drift
+    if weight is not None:
+        middle = energies.mean_point(model.mean.T, weight)
+        drift = energies.mean_point(jnp.moveaxis(model.basis, 0, -1), weight)
+    middle = middle + jnp.matmul(drift, coefficients, precision=HIGHEST)
     middle = scale * jnp.matmul(rotation, middle, precision=HIGHEST)
     translation = middle_2d - middle[:2]
     offset = middle + jnp.append(translation, 0.0) - middle_3d
@@ -182,16 +188,10 @@ def finished(model: LandmarkModel, frame: Frame, status, ended: Ended, options: 
     return _or_mean_face(result)
 
 
-def frontal(mean: Float[Array, "L 3"]) -> Float[Array, "3 L"]:
-    """The mean face's landmarks seen from the front, with 2D mean 0 and root mean square radius 1."""
-    points = ((mean - mean.mean(axis=0)) @ camera.FRONTAL.astype(mean.dtype)).T
-    return points / jnp.sqrt(jnp.mean(jnp.sum(points[:2] ** 2, axis=0)))
-
-
 def _or_mean_face(result: FitResult) -> FitResult:
     """The result, or the mean face from the front where the fit could not be begun or left the finite numbers."""
-    place = jnp.stack([result.pose.scale, result.cost, *result.pose.translation, *result.depth_offset])
-    finite = jnp.all(jnp.isfinite(place))  # where the coefficients or the rotation are not, the cost is not
+    sizes = jnp.stack([result.pose.scale, result.cost])  # of coefficients or a rotation not finite the cost is neither
+    finite = jnp.all(jnp.isfinite(jnp.concatenate([sizes, result.pose.translation, result.depth_offset])))
     fitted = result.status <= Status.MAX_ITERATIONS
     status = jnp.where(fitted & ~finite, Status.DIVERGED, result.status)
     blank = jax.tree.map(jnp.zeros_like, result)
@@ -199,4 +199,4 @@ def _or_mean_face(result: FitResult) -> FitResult:
     pose = Pose(jnp.ones_like(result.pose.scale), frontal, blank.pose.translation)
     even = None if result.landmark_weight is None else jnp.ones_like(result.landmark_weight)
     mean_face = replace(blank, pose=pose, iterations=result.iterations, status=status, landmark_weight=even)
-    return jax.tree.map(lambda ours, theirs: jnp.where(fitted & finite, ours, theirs), result, mean_face)
+    return jax.tree.map(partial(jnp.where, fitted & finite), result, mean_face)

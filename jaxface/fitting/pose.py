@@ -1,5 +1,7 @@
 """The pose before any shape is known: in closed form, then coarse, then refined (Section 3.2)."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from jaxface import camera, energies, visibility
 from jaxface.camera import HIGHEST
 from jaxface.fitting.marching import Contour, marched
 from jaxface.model.morphable import LandmarkModel
+from jaxface.solvers.lanes import joined
 from jaxface.weighting import adaptive_weights
 
 
@@ -25,12 +28,12 @@ def affine_pose(points: Float[Array, "3 L"], target: energies.Target):
     inverse = cofactors / jnp.vdot(moments[0], cofactors[0], precision=HIGHEST)
     rows = jnp.matmul(cross[:2], inverse, precision=HIGHEST)
     square = jnp.matmul(rows, rows.T, precision=HIGHEST)
-    product = jnp.sqrt(square[0, 0] * square[1, 1] - square[0, 1] ** 2)  # of the two singular values
-    total = jnp.sqrt(square[0, 0] + square[1, 1] + 2 * product)  # their sum
+    (a, b), (_, c) = square
+    product = jnp.sqrt(a * c - b**2)  # of the two singular values
+    total = jnp.sqrt(a + c + 2 * product)  # their sum
     # (A Aᵀ)^½ = (A Aᵀ + product) / total, a 2x2 matrix of determinant ``product``: its inverse is its adjugate over it.
-    adjugate = jnp.array([[square[1, 1], -square[0, 1]], [-square[0, 1], square[0, 0]]]) + product * jnp.eye(
-        2, dtype=rows.dtype
-    )
+    adjugate = jnp.array([[c, -b], [-b, a]])
+    adjugate = adjugate + product * np.eye(2, dtype=rows.dtype)
     rows = jnp.matmul(adjugate / (total * product), rows, precision=HIGHEST)
     return total / 2, jnp.concatenate([rows, jnp.cross(rows[0], rows[1])[None]])
 
@@ -71,12 +74,17 @@ def initial_pose(
             xy = visible_xy(xy, xyz, heed, replaced)
     else:
         (scale, rotation), stage = affine_pose(*in_2d(points, xy, heed)), "coarse"
-    weights = data_weights(variant, camera.euler_deg(rotation)[1])
+    weights = data_weights(variant, camera.yaw_deg(rotation))
     shown = xy
     if contour is not None:
         shown = marched(contour, xy, jnp.zeros(contour.basis.shape[-1], xy.dtype), scale, rotation)
     target = energies.merge(energies.centred(shown, weight), energies.centred(xyz, weight), weight, *weights)
-    return *solve_pose(energies.centred(points, weight), target, scale, rotation, stage), xy
+    return *solve_pose(mean_face(model, weight), target, scale, rotation, stage), xy
+
+
+def mean_face(model: LandmarkModel, weight: Float[Array, "L"] | None) -> Float[Array, "3 L"]:
+    """The mean face's landmarks, centred."""
+    return model.mean.T - model.middle[:, None] if weight is None else energies.centred(model.mean.T, weight)
 
 
 def coarse_pose(
@@ -88,14 +96,14 @@ def coarse_pose(
     ``sides``: which landmarks are on either side's silhouette.
     """
 
-    def from_side(other):
+    def wider(widest, other):
         problem = in_2d(points, xy, jnp.where(other, 0.0, weight))
-        return solve_pose(*problem, *affine_pose(*problem), "coarse")
+        found = solve_pose(*problem, *affine_pose(*problem), "coarse")
+        turned, before = (jnp.abs(rotation[2, 0]) for _, rotation in (found, widest))  # the sines of the yaws
+        return jax.tree.map(partial(jnp.where, turned >= before), found, widest), None
 
-    scale, rotation = jax.lax.map(from_side, sides)  # one after the other: with the arrays, and the code, of one face
-    turn = jnp.abs(rotation[:, 2, 0])  # the sine of the yaw
-    pick = lambda pair: jnp.where(turn[0] > turn[1], pair[0], pair[1])
-    return pick(scale), pick(rotation)
+    none = joined((jnp.zeros((), xy.dtype), jnp.zeros((3, 3), xy.dtype)), xy)
+    return jax.lax.scan(wider, none, sides)[0]  # one after the other: with the arrays, and the code, of one face
 
 
 def in_2d(points: Float[Array, "3 L"], xy: Float[Array, "2 L"], weight) -> tuple[Float[Array, "3 L"], energies.Target]:

@@ -19,7 +19,7 @@ from jaxface.fitting.api import at_landmarks, check, floating
 from jaxface.fitting.chain import solve_chain
 from jaxface.fitting.coordinates import Coordinates
 from jaxface.fitting.frame import Frame, to_unit
-from jaxface.fitting.loop import Ended, believed, finished, frontal
+from jaxface.fitting.loop import Ended, believed, finished
 from jaxface.fitting.options import FitOptions
 from jaxface.fitting.pose import data_weights, initial_pose
 from jaxface.fitting.shared_shape import solve_shapes
@@ -78,7 +78,7 @@ def _fit_sequence(
     model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, options: FitOptions, smoothness: Float[Array, ""]
 ) -> FitResult:
     solve_pose = solvers.solver(options.solver).solve_pose
-    unit, frame, status = jax.vmap(to_unit, (0, None))(landmarks, frontal(model.mean))
+    unit, frame, status = jax.vmap(to_unit, (0, None))(landmarks, model.frontal)
     xy, xyz, weight = jax.vmap(partial(believed, model, axes, options))(unit)
     begin = lambda xy, xyz, weight: initial_pose(model, xy, xyz, weight, options.variant, solve_pose)
     size, rotation, xy = jax.vmap(begin)(xy, xyz, weight)
@@ -90,7 +90,7 @@ def _fit_sequence(
     linked = present * jnp.roll(present, 1).at[0].set(0.0) * (smoothness > 0)  # to the frame before
 
     def target_at(xy, xyz, weight, rotation):
-        weights = data_weights(options.variant, camera.euler_deg(rotation)[1])
+        weights = data_weights(options.variant, camera.yaw_deg(rotation))
         return energies.merge(xy, xyz, weight, *weights), weights
 
     def round_(carry, _):

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxface.camera import HIGHEST
+from jaxface.camera import FRONTAL, HIGHEST
 from jaxface.pytree import pytree
 from jaxface.types import Scheme
 
@@ -73,10 +73,16 @@ class MorphableModel:
             edges = self.mean[self.triangles[:, 1:]] - self.mean[self.triangles[:, :1]]
             facing = xp.cross(edges[:, 0], edges[:, 1])
             normals = at(_summed_at(self.triangles, facing[:, None], like=self.mean))
+            mean, basis = at(self.mean), xp.concatenate([at(self.identity), at(self.expression)], axis=-1)
+            middle = mean.mean(axis=0)
+            frontal = (mean - middle).T * np.diagonal(FRONTAL).astype(mean.dtype)[:, None]
             return LandmarkModel(
-                mean=at(self.mean),
-                basis=xp.concatenate([at(self.identity), at(self.expression)], axis=-1),
+                mean=mean,
+                basis=basis,
+                middle=middle,
+                drift=basis.mean(axis=0),
                 normals=normals / xp.linalg.norm(normals, axis=-1, keepdims=True),
+                frontal=frontal / xp.sqrt(xp.mean(xp.sum(frontal[:2] ** 2, axis=0))),
                 identity_size=self.identity.shape[-1],
                 scheme=scheme,
             )
@@ -95,11 +101,15 @@ def _summed_at(index, values, like):
 class LandmarkModel:
     """A morphable model at its L landmarks, identity and expression side by side in one ``basis`` of N columns.
 
-    ``normals`` are the mean face's.
+    ``middle`` and ``drift`` are the mean of both over the landmarks. ``normals`` are the mean face's, and ``frontal``
+    its landmarks in the camera frame, seen from the front, with 2D mean 0 and root mean square radius 1.
     """
 
     mean: Float[Array, "L 3"]
     basis: Float[Array, "L 3 N"]
+    middle: Float[Array, "3"]
+    drift: Float[Array, "3 N"]
     normals: Float[Array, "L 3"]
+    frontal: Float[Array, "3 L"]
     identity_size: int = field(metadata={"static": True})
     scheme: Scheme = field(metadata={"static": True})

@@ -17,9 +17,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxopt import LevenbergMarquardt, OptStep
 from jaxtyping import Array, Float, Int
+
+from jaxface.solvers.inverse import diagonal
 
 
 class Ending(IntEnum):
@@ -70,7 +73,7 @@ class StructuredLevenbergMarquardt(LevenbergMarquardt):
 
     def column_norms(self, matrix):
         """The lengths of J's columns."""
-        return jnp.sqrt(jnp.diag(matrix))
+        return jnp.sqrt(diagonal(matrix))
 
     def first_restraint(self, params, value, scale):
         return Damping(jnp.full_like(value, self.damping_parameter), jnp.full_like(value, 2.0))
@@ -78,7 +81,7 @@ class StructuredLevenbergMarquardt(LevenbergMarquardt):
     def step(self, state: State):
         """The step to try and the decrease of the cost that the linear model predicts of it."""
         damping = state.restraint.factor * state.scale**2
-        step = -self.solved(state.matrix + jnp.diag(damping), state.gradient)
+        step = -self.solved(state.matrix + np.eye(len(damping), dtype=damping.dtype) * damping, state.gradient)
         return step, 0.5 * step @ (damping * step - state.gradient)
 
     def solved(self, matrix, right):

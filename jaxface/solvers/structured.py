@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxopt import OptStep
 from jaxtyping import Array, Float, Int
 
@@ -24,6 +25,7 @@ from jaxface import energies
 from jaxface.camera import HIGHEST
 from jaxface.solvers import implicit
 from jaxface.solvers.inverse import inverse
+from jaxface.solvers.lanes import joined
 from jaxface.solvers.levenberg_marquardt import Ending, State, StructuredLevenbergMarquardt
 
 POSE_STEPS = {
@@ -60,13 +62,16 @@ def pose_normal_equations(pose, moments: Moments):
     b = jnp.matmul(moments.cross, rotation.T, precision=HIGHEST)
     length, pull = d[:, None] * a, d[:, None] * (scale * a - b)
     value = 0.5 * scale * _trace(pull - d[:, None] * b)
-    gradient = scale * jnp.append(_axial(pull), _trace(pull))
+    across, outward = _axial(pull), _trace(pull)
+    gradient = scale * jnp.append(across, outward)
     # Σ[z]ᵀ D [z], [z] the matrix of a cross product: DA + AD - tr(D) A - tr(A) D + (tr(A) tr(D) - tr(DA)) I
-    turn = (d[:, None] + d - total) * a + jnp.diag(_trace(a) * (total - d) - _trace(length))
-    gauss = scale**2 * _bordered(turn, _axial(length), _trace(length))
+    unit = np.eye(3, dtype=d.dtype)
+    spread = _trace(length)
+    turn = (d[:, None] + d - total) * a + unit * (_trace(a) * (total - d) - spread)
+    gauss = scale**2 * _bordered(turn, _axial(length), spread)
     # The second derivatives of s exp(ω) z are those of ω × (ω × z) = ω (ω·z) - z |ω|², of ω × z and of z.
-    bent = 0.5 * (pull + pull.T) - jnp.diag(jnp.full_like(d, _trace(pull)))
-    return value, gradient, jnp.stack([gauss, gauss + scale * _bordered(bent, _axial(pull), _trace(pull))])
+    bent = 0.5 * (pull + pull.T) - unit * outward
+    return value, gradient, jnp.stack([gauss, gauss + scale * _bordered(bent, across, outward)])
 
 
 def _bordered(matrix: Float[Array, "3 3"], side: Float[Array, "3"], corner: Float[Array, ""]) -> Float[Array, "4 4"]:
@@ -79,7 +84,8 @@ def _trace(matrix: Float[Array, "3 3"]) -> Float[Array, ""]:
 
 def _axial(matrix: Float[Array, "3 3"]) -> Float[Array, "3"]:
     """Σ z × u from Σ u zᵀ."""
-    return jnp.stack([matrix[2, 1] - matrix[1, 2], matrix[0, 2] - matrix[2, 0], matrix[1, 0] - matrix[0, 1]])
+    twice = matrix - matrix.T
+    return jnp.stack([twice[2, 1], twice[0, 2], twice[1, 0]])
 
 
 class _PoseSolver(StructuredLevenbergMarquardt):
@@ -98,13 +104,11 @@ class _PoseSolver(StructuredLevenbergMarquardt):
     def init_state(self, init_params, *args):
         """Of a start that is still to be looked at: an update tries a step of 0 and takes it, which spares a second
         copy of the equations what there is to compile."""
-        zero = 0 * init_params[0]  # of the batch that the pose has: a loop is traced again for what joins it later
-        value = jnp.inf + zero
-        matrix = jnp.broadcast_to(jnp.eye(4, dtype=value.dtype), (2, 4, 4)) + zero
-        still = jnp.zeros(4, value.dtype) + zero
-        first = jax.tree.map(lambda leaf: leaf + zero, self.first_restraint(init_params, value, still))
-        ending = Ending.OUT_OF_ITERATIONS + (zero > 0)
-        return State(jnp.asarray(0), first, value, still, matrix, still, value, ending)
+        scale = init_params[0]
+        value, still = jnp.full_like(scale, jnp.inf), jnp.zeros(4, scale.dtype)
+        matrix = jnp.broadcast_to(np.eye(4, dtype=scale.dtype), (2, 4, 4))
+        first, ending = self.first_restraint(init_params, value, still), jnp.asarray(Ending.OUT_OF_ITERATIONS)
+        return State(jnp.asarray(0), *joined((first, value, still, matrix, still, value, ending), scale))
 
     def _run(self, init_params, known, steps):
         start = OptStep(init_params, self.init_state(init_params, known))
@@ -153,8 +157,7 @@ def solve_pose(points: Float[Array, "3 L"], target: energies.Target, scale, rota
     """The pose that minimises Eq. 4 at fixed centred points, from a starting one: ``scale, rotation``."""
     steps = POSE_STEPS[points.dtype.name][stage]
     start = jax.lax.stop_gradient((scale, rotation))
-    # Of the batch that the pose has, so that every stage is one and the same program.
-    known = jax.tree.map(lambda leaf: leaf + 0 * start[0], moments(points, target))
+    known = joined(moments(points, target), start[0])  # so that every stage is one and the same program
     run = lambda known: _descended(start, known, steps)
     return implicit.root(_pose_gradient, run, known, moved=_POSE.moved, newton=_pose_newton)
 
@@ -204,8 +207,8 @@ def _gram(problem, size: int) -> Float[Array, "3 3 n n"]:
 
 
 def _squares(problem) -> Float[Array, "3 3 N"]:
-    if problem.gram is not None:
-        return jnp.einsum("abnn->abn", problem.gram)
+    if problem.squares is not None:
+        return problem.squares
     rows, weight = _rows(problem), problem.target.weight
     products = rows[:, None] * rows  # of the model alone: a batch of faces takes a matrix product with its weights
     sums, about = (jnp.einsum("l,...ln->...n", weight, of, precision=HIGHEST) for of in (rows, products))
@@ -219,7 +222,7 @@ def _rows(problem) -> Float[Array, "3 L N"]:
 def _matrix(problem, gram: Float[Array, "3 3 n n"]) -> Float[Array, "n n"]:
     """H / s²(λ2d + λ3d) of the coordinates whose Gram matrices these are."""
     metric, share = _metric(problem)
-    ridge = share * jnp.eye(gram.shape[-1], dtype=gram.dtype)
+    ridge = share * np.eye(gram.shape[-1], dtype=gram.dtype)
     return jnp.einsum("ab,abnm->nm", metric, gram, precision=HIGHEST) + ridge
 
 
@@ -264,10 +267,10 @@ def _few(problem) -> bool:
 def _by_woodbury(problem):
     """A function that divides a vector by H / s²(λ2d + λ3d), D - ρ Γ_rᵀΓ_r with D diagonal (Woodbury's identity)."""
     flat = _flatness(problem)
-    diagonal = jnp.einsum("aann->n", problem.gram) + _metric(problem)[1]
+    diagonal = _of_all_axes(problem.squares) + _metric(problem)[1]
     along = jnp.einsum("a,aln->ln", problem.rotation[2], _rows(problem), precision=HIGHEST)
     light = along / diagonal
-    between = jnp.eye(len(along), dtype=along.dtype) - flat * jnp.matmul(light, along.T, precision=HIGHEST)
+    between = np.eye(len(along), dtype=along.dtype) - flat * jnp.matmul(light, along.T, precision=HIGHEST)
     between = flat * inverse(between)
 
     def divided(right):
@@ -301,7 +304,8 @@ def _by_gradients(prepared, problem):
     down = _downhill(problem)
     r = down[:active]
     z = precondition(r)
-    x = jax.lax.fori_loop(0, steps, step, (0 * r, r, z, jnp.dot(r, z)))[0]
+    start = joined(jnp.zeros_like(r), r)
+    x = jax.lax.fori_loop(0, steps, step, (start, r, z, jnp.dot(r, z)))[0]
     return problem.coefficients + jnp.concatenate([x, down[active:] / diagonal[active:]])
 
 
@@ -322,7 +326,7 @@ def _product(problem, squares, metric, share):
         return of_weighted, WEIGHTED_STEPS, problem.coefficients.size
     active, view = core.shape[1], problem.rotation[2]
     flat = _flatness(problem)
-    still = jnp.einsum("aan->n", squares)[:active] + share
+    still = _of_all_axes(squares)[:active] + share
 
     def of_core(x):
         moved = jnp.matmul(core, x, precision=HIGHEST).reshape(3, -1)
@@ -330,6 +334,10 @@ def _product(problem, squares, metric, share):
         return still * x - flat * jnp.matmul(along.ravel(), core, precision=HIGHEST)
 
     return of_core, SHAPE_STEPS, active
+
+
+def _of_all_axes(squares: Float[Array, "3 3 N"]) -> Float[Array, "N"]:
+    return squares[0, 0] + squares[1, 1] + squares[2, 2]
 
 
 def _flatness(problem):
