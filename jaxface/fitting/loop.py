@@ -15,7 +15,7 @@ from jaxface.fitting.coordinates import Coordinates
 from jaxface.fitting.frame import Frame, Unit, to_unit
 from jaxface.fitting.marching import marched
 from jaxface.fitting.options import FitOptions
-from jaxface.fitting.pose import data_weights, initial_pose, mean_face
+from jaxface.fitting.pose import data_weights, initial_pose
 from jaxface.fitting.robust import landmark_weights
 from jaxface.model.morphable import LandmarkModel
 from jaxface.solvers.lanes import joined
@@ -86,7 +86,7 @@ def alternate(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit
     # mm² in units, at the mean face's scale
     prior = jnp.asarray(stiffness * options.identity_prior, xy.dtype) * first_scale**2
     middle_2d, middle_3d = energies.mean_point(xy, weight), energies.mean_point(xyz, weight)
-    every = mean_face(model, weight), xy - middle_2d[:, None], xyz - middle_3d[:, None]
+    every = energies.recentred(model.centred, weight), xy - middle_2d[:, None], xyz - middle_3d[:, None]
     patterns, basis = (axes.patterns, axes.sampled) if weight is None else (None, None)
     basis = axes.basis if basis is None else basis
     sample = lambda points: points if patterns is None else jnp.matmul(points, patterns, precision=HIGHEST)

@@ -24,7 +24,8 @@ def affine_pose(points: Float[Array, "3 L"], target: energies.Target):
     # As the solver's own moments, which are computed once.
     heavy = points if target.weight is None else points * target.weight
     moments, cross = (jnp.matmul(side, heavy.T, precision=HIGHEST) for side in (points, target.points))
-    cofactors = jnp.cross(jnp.roll(moments, -1, axis=0), jnp.roll(moments, -2, axis=0))
+    x, y, z = moments
+    cofactors = jnp.cross(jnp.stack([y, z, x]), jnp.stack([z, x, y]))
     inverse = cofactors / jnp.vdot(moments[0], cofactors[0], precision=HIGHEST)
     rows = jnp.matmul(cross[:2], inverse, precision=HIGHEST)
     square = jnp.matmul(rows, rows.T, precision=HIGHEST)
@@ -63,7 +64,7 @@ def initial_pose(
     the affine camera, with the landmarks as they are. Either way it then minimises Eq. 4. With a ``contour`` none is
     replaced: that of the mean face marches there, and the landmarks stay as they are for the rounds to come.
     """
-    points = model.mean.T
+    points = model.centred
     heed = jnp.ones_like(xy[0]) if weight is None else weight
     if "p" in variant.split("+"):
         sides = visibility.silhouettes(model.scheme)
@@ -79,12 +80,7 @@ def initial_pose(
     if contour is not None:
         shown = marched(contour, xy, jnp.zeros(contour.basis.shape[-1], xy.dtype), scale, rotation)
     target = energies.merge(energies.centred(shown, weight), energies.centred(xyz, weight), weight, *weights)
-    return *solve_pose(mean_face(model, weight), target, scale, rotation, stage), xy
-
-
-def mean_face(model: LandmarkModel, weight: Float[Array, "L"] | None) -> Float[Array, "3 L"]:
-    """The mean face's landmarks, centred."""
-    return model.mean.T - model.middle[:, None] if weight is None else energies.centred(model.mean.T, weight)
+    return *solve_pose(energies.recentred(points, weight), target, scale, rotation, stage), xy
 
 
 def coarse_pose(

@@ -75,14 +75,16 @@ class MorphableModel:
             normals = at(_summed_at(self.triangles, facing[:, None], like=self.mean))
             mean, basis = at(self.mean), xp.concatenate([at(self.identity), at(self.expression)], axis=-1)
             middle = mean.mean(axis=0)
-            frontal = (mean - middle).T * np.diagonal(FRONTAL).astype(mean.dtype)[:, None]
+            centred = (mean - middle).T
+            frontal = centred * np.diagonal(FRONTAL).astype(mean.dtype)[:, None]
             return LandmarkModel(
                 mean=mean,
                 basis=basis,
                 middle=middle,
                 drift=basis.mean(axis=0),
-                normals=normals / xp.linalg.norm(normals, axis=-1, keepdims=True),
+                centred=centred,
                 frontal=frontal / xp.sqrt(xp.mean(xp.sum(frontal[:2] ** 2, axis=0))),
+                normals=normals / xp.linalg.norm(normals, axis=-1, keepdims=True),
                 identity_size=self.identity.shape[-1],
                 scheme=scheme,
             )
@@ -101,15 +103,17 @@ def _summed_at(index, values, like):
 class LandmarkModel:
     """A morphable model at its L landmarks, identity and expression side by side in one ``basis`` of N columns.
 
-    ``middle`` and ``drift`` are the mean of both over the landmarks. ``normals`` are the mean face's, and ``frontal``
-    its landmarks in the camera frame, seen from the front, with 2D mean 0 and root mean square radius 1.
+    ``middle`` and ``drift`` are the mean of both over the landmarks. Of the mean face, too: its landmarks ``centred``,
+    ``frontal``, the same in the camera frame, seen from the front, with root mean square radius 1 in 2D, and its
+    ``normals`` there.
     """
 
     mean: Float[Array, "L 3"]
     basis: Float[Array, "L 3 N"]
     middle: Float[Array, "3"]
     drift: Float[Array, "3 N"]
-    normals: Float[Array, "L 3"]
+    centred: Float[Array, "3 L"]
     frontal: Float[Array, "3 L"]
+    normals: Float[Array, "L 3"]
     identity_size: int = field(metadata={"static": True})
     scheme: Scheme = field(metadata={"static": True})
