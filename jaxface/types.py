@@ -68,7 +68,13 @@ class Pose:
     @property
     def sentence(self) -> str:
         """Where one face looks, for people: "turned 12° to the image's right, nose 5° up"; in whole degrees, those of
-        ``jaxface.camera.looking_deg``, whose three turns do not cancel in profile."""
+        ``jaxface.camera.looking_deg``, whose three turns do not cancel in profile.
+
+        Raises:
+          ValueError: this is a batch.
+        """
+        if batch := np.shape(self.scale):
+            raise ValueError(f"pose: got a batch of shape {batch}, a sentence is of one face; index it first")
         azimuth, elevation, bank = (round(float(angle)) for angle in camera.looking_deg(self.rotation))
         told = [
             (azimuth, f"turned {abs(azimuth)}° to the image's {'right' if azimuth > 0 else 'left'}"),

@@ -103,3 +103,9 @@ def test_projection_is_eq_3():
 def test_a_pose_in_words(euler_deg, words):
     rotation = camera.rotation_from_euler(jnp.array(euler_deg))
     assert Pose(jnp.ones(()), rotation, jnp.zeros(2)).sentence == words
+
+
+def test_a_sentence_is_of_one_face():
+    many = Pose(jnp.ones(2), jnp.tile(jnp.eye(3), (2, 1, 1)), jnp.zeros((2, 2)))
+    with pytest.raises(ValueError, match=r"pose: got a batch of shape \(2,\)"):
+        many.sentence  # noqa: B018

@@ -220,7 +220,16 @@ def test_a_format_refuses_what_it_does_not_hold(tmp_path):
     ]:
         with pytest.raises(ValueError, match=f"landmarks .*{name}: .*{says}"):
             write_landmarks(tmp_path / name, several)
+    with pytest.raises(ValueError, match="landmarks .*a.json: one Landmarks; takes a list"):
+        write_landmarks.__wrapped__(tmp_path / "a.json", face)  # past the type checker of the tests
     assert list(tmp_path.iterdir()) == []
+
+
+def test_3d_points_in_a_plane_are_written_where_they_are_not_the_2d_ones(tmp_path):
+    level = points(1, dimensions=3) * np.float32([1, 1, 0]) + np.float32([0, 0, 7])
+    for name in ("a.json", "a.npz"):
+        write_landmarks(tmp_path / name, [Landmarks(GOOD, level)])
+        same(read_landmarks(tmp_path / name), [Landmarks(GOOD, level)])
 
 
 def test_arrays_of_jax_are_written(tmp_path):

@@ -50,6 +50,11 @@ def test_the_model_at_its_landmarks_is_the_mesh_there(small, mesh, scheme):
     np.testing.assert_allclose(back, spread / np.sqrt((spread[:, :2] ** 2).sum(axis=1).mean()), atol=1e-5)
 
 
+def test_coefficients_of_another_model_are_named(small):
+    with pytest.raises(ValueError, match=r"got \(3, 6\) coefficients, the model 'small' has \(8, 6\)"):
+        small.vertices(jnp.zeros(3), jnp.zeros(6))
+
+
 @pytest.mark.parametrize("scheme", ["ibug68", "mediapipe478"])
 def test_a_model_of_numpy_arrays_is_the_same_at_its_landmarks(small, scheme):
     """And its coordinates say the same, however their axes are turned."""

@@ -200,6 +200,9 @@ class TestPhotographs:
             jaxface.fit_sequence(small, landmarks, FitOptions(variant="calibrated"))
         with pytest.raises(ValueError, match="got 0 pictures, takes one or more"):
             jaxface.fit_sequence(small, jax.tree.map(lambda leaf: leaf[:0], landmarks))
+        for wrong in (-1.0, np.nan, np.inf):
+            with pytest.raises(ValueError, match="smoothness: got .*, takes one number of 0 or more"):
+                jaxface.fit_sequence(small, landmarks, smoothness=wrong)
 
 
 class TestVideo:

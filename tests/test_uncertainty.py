@@ -221,6 +221,13 @@ class TestArguments:
         batch = jax.tree.map(lambda leaf: leaf[None], fitted)
         with pytest.raises(ValueError, match="jax.vmap"):
             jaxface.uncertainty(small, batch)
+        sure = jax.tree.map(lambda leaf: leaf[None], jaxface.uncertainty(small, fitted))
+        with pytest.raises(ValueError, match=r"uncertainty: got a batch of shape \(1,\)"):
+            sure.sample(small, fitted, jax.random.key(0), 3)
+
+    def test_errors_of_another_kind_are_named(self, small, fitted):
+        with pytest.raises(ValueError, match=r"errors: got tuple, takes jaxface.fitting.Errors\(front"):
+            jaxface.uncertainty.__wrapped__(small, fitted, errors=(1.0, 2.0, 3.0))  # past the tests' type checker
 
     def test_another_model_is_told(self, fitted):
         with pytest.raises(ValueError, match="coefficients"):

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxface.detection.faces import box, flat, has_depth
+from jaxface.detection.faces import box, flat
 from jaxface.types import POINTS, Landmarks, Scheme
 
 _SCHEMES: dict[int, Scheme] = {count: scheme for scheme, count in POINTS.items()}
@@ -57,6 +57,8 @@ def write_landmarks(path: str | Path, faces: Sequence[Landmarks]) -> None:
       ValueError: the format does not hold these faces, or they have numbers that are not read back.
       OSError: the file cannot be written.
     """
+    if isinstance(faces, Landmarks):
+        raise ValueError(f"landmarks {path}: one Landmarks; takes a list of them")
     content = landmark_file(Path(path), faces)
     Path(path).write_bytes(content)
 
@@ -164,8 +166,9 @@ def _write_json(faces: Sequence[Landmarks], scores) -> bytes:
 
 
 def _fields(face: Landmarks) -> dict[str, np.ndarray]:
-    """What is written of a face: no depths where there are none, no weights where all are alike."""
-    fields = {"xy": face.xy, "xyz": face.xyz if has_depth(face) else None, "weight": face.weight}
+    """What is written of a face: no 3D points where they are the 2D ones, no weights where all are alike."""
+    known = not np.array_equal(face.xyz, flat(np.asarray(face.xy)).xyz)
+    fields = {"xy": face.xy, "xyz": face.xyz if known else None, "weight": face.weight}
     return {name: np.asarray(value) for name, value in fields.items() if value is not None}
 
 

@@ -5,5 +5,6 @@ from jaxface.fitting.api import outline as outline
 from jaxface.fitting.api import vertices as vertices
 from jaxface.fitting.options import FitOptions as FitOptions
 from jaxface.fitting.sequence import fit_sequence as fit_sequence
+from jaxface.fitting.uncertainty import Errors as Errors
 from jaxface.fitting.uncertainty import Uncertainty as Uncertainty
 from jaxface.fitting.uncertainty import uncertainty as uncertainty

@@ -11,6 +11,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import jaxlie
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jaxface import camera, energies, solvers
@@ -59,13 +61,15 @@ def fit_sequence(
       no other one.
 
     Raises:
-      ValueError: as ``jaxface.fit_batch``; or there is no picture.
+      ValueError: as ``jaxface.fit_batch``; or there is no picture, or ``smoothness`` is no number of 0 or more.
     """
     check(model, landmarks, options, batch=True)
     if options.variant == "calibrated":
         raise ValueError("options.variant='calibrated': takes the paper's variants; a single fit can be calibrated")
     if options.contour == "march":
         raise ValueError("options.contour='march': takes replace; a single fit can march")
+    if np.shape(smoothness) or not (isinstance(smoothness, Tracer) or 0 <= smoothness < np.inf):
+        raise ValueError(f"smoothness: got {smoothness}, takes one number of 0 or more")
     if not len(landmarks.xy):
         raise ValueError("landmarks: got 0 pictures, takes one or more")
     landmarks = floating(landmarks)

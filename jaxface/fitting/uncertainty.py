@@ -83,7 +83,13 @@ class Uncertainty:
 
     def sample(self, model: MorphableModel, result: FitResult, key: Key[Array, ""], count: int):
         """Faces (count, V, 3) mm of the model that are as likely as the fit says: one fit's, in the model frame and not
-        placed on each other, without what lies outside of the model."""
+        placed on each other, without what lies outside of the model.
+
+        Raises:
+          ValueError: this is of a batch.
+        """
+        if batch := self.covariance.shape[:-2]:
+            raise ValueError(f"uncertainty: got a batch of shape {batch}, takes one face's; for many: jax.vmap")
         values, turn = jnp.linalg.eigh(self.covariance)
         normal = jax.random.normal(key, (count, len(values)), values.dtype)
         moved = jnp.matmul(normal * jnp.sqrt(jnp.maximum(values, 0.0)), turn.T, precision=HIGHEST)
@@ -113,7 +119,8 @@ def uncertainty(
         embedded model and MediaPipe (``python -m benchmarks.coverage`` measures others).
 
     Raises:
-      ValueError: ``result`` is a batch or of another model, or ``landmarks`` are not what a fit takes.
+      ValueError: ``result`` is a batch or of another model, ``landmarks`` are not what a fit takes, or ``errors`` are
+        no `Errors`.
     """
     scheme: Scheme = _default_scheme(model)
     if landmarks is not None:
@@ -131,6 +138,8 @@ def uncertainty(
         raise ValueError(f"result: got {sizes} coefficients, the model {model.name!r} has {taken}")
     if result.landmark_weight is not None and result.landmark_weight.shape != (POINTS[scheme],):
         raise ValueError(f"landmarks: got {scheme}, the result is of {len(result.landmark_weight)} points")
+    if errors is not None and not isinstance(errors, Errors):
+        raise ValueError(f"errors: got {type(errors).__name__}, takes jaxface.fitting.Errors(front, profile, outside)")
     known = errors or DETECTED.get(options.variant, DETECTED[scheme])
     return _uncertainty(model, result, scheme, options, known)
 

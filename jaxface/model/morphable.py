@@ -49,7 +49,14 @@ class MorphableModel:
     expression_names: tuple[str, ...] = field(default=(), metadata={"static": True})
 
     def vertices(self, identity: Float[Array, "*b Na"], expression: Float[Array, "*b Nb"]) -> Float[Array, "*b V 3"]:
-        """The face of these coefficients, Eq. 1."""
+        """The face of these coefficients, Eq. 1.
+
+        Raises:
+          ValueError: their number is another model's.
+        """
+        given, taken = (identity.shape[-1], expression.shape[-1]), (self.identity.shape[-1], self.expression.shape[-1])
+        if given != taken:
+            raise ValueError(f"identity and expression: got {given} coefficients, the model {self.name!r} has {taken}")
         moved = jnp.einsum("vcn,...n->...vc", self.identity, identity, precision=HIGHEST)
         moved += jnp.einsum("vcn,...n->...vc", self.expression, expression, precision=HIGHEST)
         return self.mean + moved
