@@ -24,6 +24,7 @@ FRONTAL = np.diag(np.array([1.0, -1.0, -1.0], np.float32))
 HIGHEST = jax.lax.Precision.HIGHEST
 
 
+@jax.jit
 def project(
     points: Float[Array, "*b n 3"],
     scale: Float[Array, "*b"],
@@ -39,6 +40,7 @@ def project(
     return scale[..., None, None] * turned + shift[..., None, :]
 
 
+@jax.jit
 def rotation_from_euler(pitch_yaw_roll_deg: Float[Array, "*b 3"]) -> Float[Array, "*b 3 3"]:
     """The rotation matrix of pitch, yaw and roll in degrees; the inverse of ``euler_deg``."""
     pitch, yaw, roll = jnp.moveaxis(jnp.deg2rad(jnp.asarray(pitch_yaw_roll_deg)), -1, 0)
@@ -46,6 +48,7 @@ def rotation_from_euler(pitch_yaw_roll_deg: Float[Array, "*b 3"]) -> Float[Array
     return turn * jnp.asarray(np.diag(FRONTAL), turn.dtype)
 
 
+@jax.jit
 def euler_deg(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "*b 3"]:
     """Pitch, yaw, roll in degrees of a rotation matrix, finite (value and gradient) at yaw = +-90 too."""
     yaw, level = _yaw(rotation)
@@ -69,6 +72,7 @@ def _yaw(rotation: Float[Array, "*b 3 3"]):
     return jnp.arctan2(rotation[..., 2, 0], cosine), level
 
 
+@jax.jit
 def looking_deg(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "*b 3"]:
     """Azimuth and elevation of where the nose points, and bank about it, in degrees: yaw, pitch and roll of a head that
     has one of them alone, and steady in profile. Azimuth lies in [-180, 180], elevation in [-90, 90]."""

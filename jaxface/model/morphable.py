@@ -4,6 +4,7 @@ A fit never touches the mesh: it sees the model at its landmarks (``LandmarkMode
 """
 
 from dataclasses import field
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -57,15 +58,11 @@ class MorphableModel:
         given, taken = (identity.shape[-1], expression.shape[-1]), (self.identity.shape[-1], self.expression.shape[-1])
         if given != taken:
             raise ValueError(f"identity and expression: got {given} coefficients, the model {self.name!r} has {taken}")
-        moved = jnp.einsum("vcn,...n->...vc", self.identity, identity, precision=HIGHEST)
-        moved += jnp.einsum("vcn,...n->...vc", self.expression, expression, precision=HIGHEST)
-        return self.mean + moved
+        return _face(self.mean, self.identity, self.expression, identity, expression)
 
     def landmark_positions(self, vertices: Float[Array, "*b V 3"], scheme: str) -> Float[Array, "*b L 3"]:
         """Where a scheme's points lie on a mesh of this model."""
-        embedding = self.landmarks[scheme]
-        corners = vertices[..., self.triangles[embedding.triangle], :]
-        return jnp.einsum("lk,...lkc->...lc", embedding.barycentric, corners, precision=HIGHEST)
+        return _riding(self.landmarks[scheme], self.triangles, vertices)
 
     def at_landmarks(self, scheme: Scheme) -> "LandmarkModel":
         """This model seen at one scheme's points: what a fit needs, computed once a model.
@@ -95,6 +92,19 @@ class MorphableModel:
                 identity_size=self.identity.shape[-1],
                 scheme=scheme,
             )
+
+
+# Compiled whole: outside of jit each of their steps would be a program of its own.
+@jax.jit
+def _face(mean, identity_basis, expression_basis, identity, expression):
+    moved_by = partial(jnp.einsum, "vcn,...n->...vc", precision=HIGHEST)
+    return mean + (moved_by(identity_basis, identity) + moved_by(expression_basis, expression))
+
+
+@jax.jit
+def _riding(embedding: Embedding, triangles, vertices):
+    corners = vertices[..., triangles[embedding.triangle], :]
+    return jnp.einsum("lk,...lkc->...lc", embedding.barycentric, corners, precision=HIGHEST)
 
 
 def _summed_at(index, values, like):
