@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxface.camera import HIGHEST, yaw_deg
-from jaxface.energies import centred, mean_point
+from jaxface.energies import centred, mean_point, recentred
 from jaxface.model.correspondences import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
 from jaxface.model.morphable import LandmarkModel
 from jaxface.model.readers.checks import ModelFileError, numbers
@@ -158,8 +158,8 @@ def independent(
       scale, rotation: the mean face's pose under them, in their unit.
       weight: 1 or less; a landmark of weight 0 counts as lying on the mean face.
     """
-    yaw, mean = yaw_deg(rotation), model.mean.T
-    off = jnp.matmul(rotation.T, centred(xyz, weight) / scale, precision=HIGHEST) - centred(mean, weight)
+    yaw, mean = yaw_deg(rotation), recentred(model.centred, weight)
+    off = jnp.matmul(rotation.T, centred(xyz, weight) / scale, precision=HIGHEST) - mean
     off = off if weight is None else weight * off
     to_side = partial(mirrored, scheme=model.scheme, yaw=yaw, signs=[-1, 1, 1])
     shown = jnp.einsum("yklc,lc->yk", table.gains, to_side(off.T), precision=HIGHEST)

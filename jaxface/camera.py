@@ -45,7 +45,7 @@ def rotation_from_euler(pitch_yaw_roll_deg: Float[Array, "*b 3"]) -> Float[Array
     """The rotation matrix of pitch, yaw and roll in degrees; the inverse of ``euler_deg``."""
     pitch, yaw, roll = jnp.moveaxis(jnp.deg2rad(jnp.asarray(pitch_yaw_roll_deg)), -1, 0)
     turn = jaxlie.SO3.from_rpy_radians(-pitch, -yaw, roll).as_matrix()  # jaxlie: Rz(its yaw) Ry(its pitch) Rx(its roll)
-    return turn * jnp.asarray(np.diag(FRONTAL), turn.dtype)
+    return turn * np.diag(FRONTAL).astype(turn.dtype)
 
 
 @jax.jit
@@ -76,7 +76,7 @@ def _yaw(rotation: Float[Array, "*b 3 3"]):
 def looking_deg(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "*b 3"]:
     """Azimuth and elevation of where the nose points, and bank about it, in degrees: yaw, pitch and roll of a head that
     has one of them alone, and steady in profile. Azimuth lies in [-180, 180], elevation in [-90, 90]."""
-    turn = rotation * jnp.asarray(np.diag(FRONTAL), rotation.dtype)
+    turn = rotation * np.diag(FRONTAL).astype(rotation.dtype)
     azimuth = jnp.arctan2(-turn[..., 0, 2], turn[..., 2, 2])
     elevation = jnp.arcsin(jnp.clip(turn[..., 1, 2], -1.0, 1.0))
     bank = jnp.arctan2(turn[..., 1, 0], turn[..., 1, 1])

@@ -51,13 +51,12 @@ def coordinates(model: LandmarkModel, expression_unit: float, single: bool) -> C
     xp, size = model.basis.__array_namespace__(), model.basis.shape[-1]
     units = xp.where(xp.arange(size) < model.identity_size, 1.0, expression_unit).astype(model.basis.dtype)
     with jax.default_matmul_precision("highest"):
-        centred = xp.moveaxis(model.basis - model.basis.mean(axis=0), 1, 0) * units
+        centred = xp.moveaxis(model.basis - model.drift, 1, 0) * units
         turn = _eigenvectors(xp.einsum("cln,clm->nm", centred, centred, optimize=True))[:, ::-1]
         basis = centred @ turn
         patterns = sampled = None
         if single and basis.shape[1] > SAMPLES:
-            mean = (model.mean - model.mean.mean(axis=0)).T
-            patterns = _patterns(xp.concatenate([basis, mean[..., None]], axis=2), SAMPLES)
+            patterns = _patterns(xp.concatenate([basis, model.centred[..., None]], axis=2), SAMPLES)
             sampled = _seen(patterns, basis)
         grams, mixing = gram(basis, None), units[:, None] * turn
         squares = xp.einsum("abnn->abn", grams)

@@ -51,7 +51,7 @@ def solve_shapes(
       smoothness: as ``jaxface.fit_sequence`` takes it.
     """
     size = model.identity_size
-    basis = jnp.moveaxis(model.basis - model.basis.mean(axis=0), 1, 0)
+    basis = jnp.moveaxis(model.basis - model.drift, 1, 0)
     if target.weight is None:
         grams, index = energies.gram(basis, None), "abnm"
     else:
