@@ -112,7 +112,7 @@ def _fit(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, options:
 
 @partial(jax.jit, static_argnames="options")
 def _costs(model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, options: FitOptions):
-    return fit_one(model, axes, landmarks, options)[1]
+    return fit_one(model, axes, landmarks, options)[1]()
 
 
 @partial(jax.jit, static_argnames=("options", "split"))

@@ -1,5 +1,6 @@
 """The alternating loop for one face: pose, then four times weights, shape and pose (Section 3.2)."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -42,11 +43,11 @@ class Ended(NamedTuple):
 
 def fit_one(
     model: LandmarkModel, axes: Coordinates, landmarks: Landmarks, options: FitOptions
-) -> tuple[FitResult, Float[Array, "rounds"]]:
+) -> tuple[FitResult, Callable[[], Float[Array, "rounds"]]]:
     """Fit one face. Pure: ``jit``, ``vmap`` and ``grad`` go through it; ``options`` is static.
 
-    A face that cannot be fitted comes back as the mean face with a status that says why. Beside it come Eq. 4 at the
-    start and after each round, which compiles to nothing where it is not taken.
+    A face that cannot be fitted comes back as the mean face with a status that says why. Beside it comes a function
+    that gives Eq. 4 at the start and after each round, for those who want it.
     """
     unit, frame, status = to_unit(landmarks, model.frontal)
     ended, costs, _ = alternate(model, axes, options, believed(model, axes, options, unit))
@@ -58,7 +59,7 @@ def believed(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit:
     if options.loss == "squared":
         return unit
     once = partial(alternate, model, axes, replace(options, iterations=1))
-    return unit._replace(weight=landmark_weights(lambda unit, stiffness: once(unit, stiffness)[2], unit))
+    return unit._replace(weight=landmark_weights(lambda unit, stiffness: once(unit, stiffness)[2](), unit))
 
 
 def begun(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit: Unit, solve_pose):
@@ -78,8 +79,8 @@ def begun(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit: Un
 
 
 def alternate(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit: Unit, stiffness: float = 1.0):
-    """The loop in a unit frame, its priors times ``stiffness``: its `Ended`, Eq. 4 as above, and how far each landmark
-    is off in the image, squared (L,), in mm² at the mean face's scale."""
+    """The loop in a unit frame, its priors times ``stiffness``: its `Ended`, and functions that give Eq. 4 as above and
+    how far each landmark is off in the image, squared (L,), in mm² at the mean face's scale."""
     solver = solvers.solver(options.solver)
     (xy, xyz, weight), weights_at, first_scale, first_rotation = begun(model, axes, options, unit, solver.solve_pose)
 
@@ -152,12 +153,18 @@ def alternate(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit
 
     last_xy, middle_2d = shown(coordinates, scale, rotation)
     cost = cost_of(coordinates, projected, last_xy)
-    states = jax.tree.map(lambda one, later: jnp.append(one[None], later, axis=0), first, states)
-    costs = jax.vmap(cost_at)(*states)
+
+    def costs():
+        every = jax.tree.map(lambda one, later: jnp.append(one[None], later, axis=0), first, states)
+        return jax.vmap(cost_at)(*every)
+
+    def off():
+        away = (projected - energies.merge(last_xy, centred_xyz, weight, *weights).points)[:2] / first_scale
+        return jnp.sum(away**2, axis=0)
+
     coefficients = jnp.matmul(axes.mixing, coordinates, precision=HIGHEST)
-    off = (projected - energies.merge(last_xy, centred_xyz, weight, *weights).points)[:2] / first_scale
     ended = Ended(coefficients, scale, rotation, middle_2d, middle_3d, weight, weights, cost, moved)
-    return ended, costs, jnp.sum(off**2, axis=0)
+    return ended, costs, off
 
 
 def finished(model: LandmarkModel, frame: Frame, status, ended: Ended, options: FitOptions) -> FitResult:

@@ -71,6 +71,9 @@ class StructuredLevenbergMarquardt(LevenbergMarquardt):
         self.normal_equations, self.ftol = normal_equations, ftol
         super().__init__(residual_fun=None, xtol=xtol, **options)
 
+    def __post_init__(self):
+        super(LevenbergMarquardt, self).__post_init__()  # the stock class's own compiles limits that are its alone
+
     def column_norms(self, matrix):
         """The lengths of J's columns."""
         return jnp.sqrt(diagonal(matrix))
