@@ -52,6 +52,11 @@ def test_every_variant_finds_the_pose(small, face, variant):
     assert rms_mm(small, result, truth) < 5
 
 
+def test_a_round_that_still_moves_the_landmarks_has_not_converged(small, face):
+    landmarks, _ = face(seed=2, euler_deg=(5, 35, -10))
+    assert Status(int(jaxface.fit(small, landmarks, FitOptions(iterations=1)).status)) is Status.MAX_ITERATIONS
+
+
 def test_dense_landmarks(small, face):
     landmarks, truth = face(seed=3, scheme="mediapipe478")
     result = jaxface.fit(small, landmarks, FitOptions(variant="2d+3d", **{**LOOSE, "identity_prior": 1e-3}))

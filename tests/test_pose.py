@@ -52,6 +52,15 @@ def test_coarse_pose_is_not_misled_by_the_far_silhouette(at_landmarks, solve_pos
     assert error(plain) > 3.0
 
 
+def test_the_chin_tells_the_coarse_pose_as_the_inner_points_do(at_landmarks, solve_pose):
+    landmarks, _ = mean_face(at_landmarks, 40)
+    pose_of = lambda xy: coarse_pose(
+        at_landmarks.mean.T, xy.T, jnp.ones(68), visibility.silhouettes("ibug68"), solve_pose
+    )
+    moved = camera.euler_deg(pose_of(landmarks.xy.at[8, 0].add(20.0))[1])
+    assert abs(float(moved[2]) - float(camera.euler_deg(pose_of(landmarks.xy)[1])[2])) > 0.3
+
+
 @pytest.mark.parametrize("yaw", [-60, 50])
 def test_refined_2d_points_are_the_3d_ones_where_the_face_hides_them(at_landmarks, yaw):
     landmarks, rotation = mean_face(at_landmarks, yaw)

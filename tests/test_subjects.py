@@ -32,14 +32,14 @@ def many(small):
     return subjects(small, MANY)
 
 
-def a_calibration(offset=0.0, deviation=1.5, points=68):
+def a_calibration(offset=0.0, deviation=1.5, points=68, own=1.0):
     """One whose values differ by landmark and yaw."""
     rng = np.random.default_rng(1)
     grow = (1 + np.arange(len(YAWS)) / 6)[:, None, None]
     make = lambda axes: (offset * grow * rng.normal(size=(1, points, axes))).astype(np.float32)
     variance = np.full((len(YAWS), points, 2), deviation**2, np.float32)
     nothing = np.zeros((0, points, 3), np.float32), np.zeros((len(YAWS), 0, points, 3), np.float32)
-    return Calibration(make(2), make(3), variance[..., 0], variance, *nothing, np.ones(len(YAWS), np.float32))
+    return Calibration(make(2), make(3), variance[..., 0], variance, *nothing, np.full(len(YAWS), own, np.float32))
 
 
 def turned(offset, rotation, yaw):
@@ -95,6 +95,13 @@ class TestSimulated:
         near = np.where(people.yaw[:, None] > 0, slid[:, :8], slid[:, 9:])
         assert side[far].mean() > 5 and side[far].mean() > 3 * near[far].mean()
 
+    def test_2d_points_that_look_away_err_twice_as_much(self, small, people):
+        faces = simulated(people, a_calibration(deviation=2.0, points=478), "mediapipe478")
+        error = faces.xy - people.seen(people.points("mediapipe478"))[..., :2]
+        normals = np.asarray(small.at_landmarks("mediapipe478").normals)
+        away = people.seen(np.broadcast_to(normals, (len(people), *normals.shape)))[..., 2] > 0
+        assert [error[away].std(), error[~away].std()] == pytest.approx([4.0, 2.0], rel=0.05)
+
     def test_the_478_stay_on_the_head(self, people):
         faces = simulated(people, a_calibration(deviation=0.0, points=478), "mediapipe478")
         np.testing.assert_allclose(faces.xy, people.seen(people.points("mediapipe478"))[..., :2], atol=1e-3)
@@ -119,7 +126,7 @@ class TestCalibration:
 
     @pytest.mark.parametrize("angles", [(5.0, 33.0, 0.0), (-4.0, -52.0, 70.0), (0.0, 90.0, -20.0)])
     def test_corrected_undoes_the_offset(self, small, angles):
-        table = a_calibration(offset=3.0)
+        table = a_calibration(offset=3.0, own=0.5)
         rotation = np.asarray(camera.rotation_from_euler(jnp.array(angles)))
         true = np.asarray(small.landmark_positions(small.mean, "ibug68")) @ rotation.T
         place = min(abs(angles[1]) / 15, len(YAWS) - 1.001)
@@ -131,7 +138,7 @@ class TestCalibration:
             table, "ibug68", jnp.float32(1), jnp.asarray(rotation), jnp.asarray(xy.T), jnp.asarray(xyz.T), None
         )
         np.testing.assert_allclose(found.T, true, atol=0.05)
-        np.testing.assert_allclose(weight, 1.0, rtol=1e-5)
+        np.testing.assert_allclose(weight, 2.0, rtol=1e-5)  # as sure as from the front, over what is each one's own
         assert depth == pytest.approx(1.0)
 
     def test_files_hold_it(self, tmp_path):

@@ -86,7 +86,7 @@ def initial_pose(
 def coarse_pose(
     points: Float[Array, "3 L"], xy: Float[Array, "2 L"], weight, sides: Bool[np.ndarray, "2 L"], solve_pose
 ):
-    """The pose from 2D alone, with one side's silhouette and the inner points; of both sides, the larger |yaw|.
+    """The pose from 2D alone, with one side's silhouette, the chin and the inner points; of both, the larger |yaw|.
 
     The silhouette of the side turned away is what a 2D detector gets wrong, and it pulls the yaw towards 0.
     ``sides``: which landmarks are on either side's silhouette.

@@ -50,7 +50,7 @@ _pose, _shape = _minimise(_pose_energy), _minimise(_shape_energy)
 
 
 def solve_pose(points, target, scale, rotation, stage):
-    """The pose that minimises Eq. 4 at fixed centred points (L, 3), from a starting one: ``scale, rotation``."""
+    """The pose that minimises Eq. 4 at fixed centred points (3, L), from a starting one: ``scale, rotation``."""
     return energies.pose_at(_pose(jnp.zeros(4, points.dtype), scale, rotation, points, target), scale, rotation)
 
 
