@@ -159,18 +159,31 @@ def test_a_session_leaves_nothing(tmp_path):
     sessions = Sessions(tmp_path)
     mine, other = sessions.of("../mine"), sessions.of("other")
     assert sessions.of("../mine") is mine and mine.folder.parent == tmp_path
-    own, shared = tmp_path / "own.jpg", tmp_path / "shared.jpg"
+    own, shared = tmp_path / "1" / "own.jpg", tmp_path / "2" / "shared.jpg"
     for path, users in (own, [mine]), (shared, [mine, other]):
+        path.parent.mkdir()
         path.touch()
         for session in users:
-            session.uploads.add(path)
+            sessions.upload(session, path)
     pictures = [mine.jpeg("overlay", np.zeros((4, 4, 3), np.uint8)) for _ in range(KEPT + 2)]
     assert [path.exists() for path in pictures] == [False] * 2 + [True] * KEPT
     sessions.close("../mine")
     sessions.close("never opened")
     assert not own.exists() and shared.exists() and not mine.folder.exists() and other.folder.exists()
     sessions.close("other")
-    assert not list(tmp_path.iterdir())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_session_takes_no_other_file_with_it(tmp_path):
+    sessions = Sessions(tmp_path)
+    mine, other = sessions.of("mine"), sessions.of("other")
+    example, picture = tmp_path / "example.png", other.jpeg("overlay", np.zeros((4, 4, 3), np.uint8))
+    example.touch()
+    for path in (tmp_path, other.folder, picture, example, tmp_path / "1" / "missing.jpg", tmp_path.parent):
+        with pytest.raises(ValueError, match="no photograph that was given"):
+            sessions.upload(mine, path)
+    sessions.close("mine")
+    assert picture.exists() and example.exists()
 
 
 def test_wrong_usage_is_one_line(jaxface, monkeypatch):

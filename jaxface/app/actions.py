@@ -55,9 +55,9 @@ class Actions:
         session.show(None)
         if photo is None:
             return [*_choice(session), None, HELLO]
-        path = Path(photo["path"])
+        path = Path(photo["path"]).resolve()
         if path != self._example:
-            session.uploads.add(path)
+            self._sessions.upload(session, path)
         try:
             photograph = session.photograph = state.read_photograph(path, self._finder)
         except ValueError as error:

@@ -69,6 +69,20 @@ class Sessions:
                 self._open[name] = Session(Path(tempfile.mkdtemp(dir=self._folder)))
             return self._open[name]
 
+    def upload(self, session: Session, path: Path) -> None:
+        """Note a photograph that came for a session, which goes with it.
+
+        A request names the path, and may name any in the folder that all sessions share.
+
+        Raises:
+          ValueError: it is not where uploads are, in a folder of its own that is no session's.
+        """
+        with self._lock:
+            folders = {other.folder for other in self._open.values()}
+            if path.parent.parent != self._folder or path.parent in folders or not path.is_file():
+                raise ValueError(f"{path.name}: is no photograph that was given to this page")
+            session.uploads.add(path)
+
     def close(self, name: str | None) -> None:
         """Forget a session and remove its files and uploads, but those that another one has uploaded too."""
         with self._lock:
@@ -78,7 +92,7 @@ class Sessions:
             shared = set().union(*(other.uploads for other in self._open.values()))
         _remove(session.folder)
         for path in session.uploads - shared:
-            _remove(path)
+            path.unlink(missing_ok=True)
 
 
 def _remove(path: Path) -> None:
