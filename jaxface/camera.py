@@ -54,8 +54,11 @@ def euler_deg(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "*b 3"]:
     yaw, level = _yaw(rotation)
     turn = rotation * np.diag(FRONTAL).astype(rotation.dtype)
     pick = lambda there, locked: jnp.where(level, there, locked)
-    pitch = jnp.arctan2(pick(-turn[..., 2, 1], turn[..., 1, 2]), pick(turn[..., 2, 2], turn[..., 1, 1]))
     roll = jnp.arctan2(pick(turn[..., 1, 0], 0.0), pick(turn[..., 0, 0], 1.0))
+    # The pitch of what this roll leaves: near ±90°, where rounding decides how both share a turn, they still make it.
+    sin, cos = jnp.sin(roll)[..., None], jnp.cos(roll)[..., None]
+    upright = cos * turn[..., 1, 1:] - sin * turn[..., 0, 1:]
+    pitch = jnp.arctan2(upright[..., 1], upright[..., 0])
     return jnp.rad2deg(jnp.stack([pitch, yaw, roll], axis=-1))
 
 

@@ -47,7 +47,16 @@ def test_euler_angles_make_their_rotation_again_everywhere(angles):
     found = camera.euler_deg(jnp.asarray(rotation))
     assert camera.yaw_deg(jnp.asarray(rotation)) == found[1]
     again = by_scipy(*np.asarray(found, np.float64))
-    np.testing.assert_allclose(again, rotation, atol=2e-3 if abs(angles[1]) > 89.9 else 2e-5)
+    np.testing.assert_allclose(again, rotation, atol=2e-5)
+
+
+@pytest.mark.parametrize("yaw", [89.9, 89.99, 89.999, 89.9999, -89.9997])
+def test_near_the_profile_pitch_and_roll_still_make_the_rotation(yaw):
+    rng = np.random.default_rng(0)
+    rotation = np.stack([by_scipy(pitch, yaw, roll) for pitch, roll in rng.uniform(-180, 180, (200, 2))])
+    found = np.asarray(camera.euler_deg(jnp.asarray(rotation, jnp.float32)), np.float64)
+    again = np.stack([by_scipy(*angles) for angles in found])
+    np.testing.assert_allclose(again, rotation, atol=5e-6)
 
 
 @pytest.mark.parametrize("yaw", [90.0, -90.0])
