@@ -35,6 +35,13 @@ placed = jaxface.fit_batch(model, jax.device_put(faces, there))
 assert placed.identity.sharding.is_equivalent_to(there, 2)
 np.testing.assert_allclose(placed.identity, split.identity, atol=1e-3)
 
+# Inside of jit where they lie is what the mesh in force says.
+inside = jax.jit(lambda faces: jaxface.fit_batch(model, faces).identity)
+with jax.set_mesh(jax.make_mesh((1,), ("one",), devices=jax.devices()[3:])):
+    alone = inside(jax.device_put(faces, jax.devices()[3]))
+assert alone.sharding.device_set == {jax.devices()[3]}
+np.testing.assert_allclose(alone, split.identity, atol=1e-3)
+
 
 def loss(mean, faces):
     return jaxface.fit_batch(replace(model, mean=mean), faces).cost.sum()
@@ -48,6 +55,9 @@ largest = abs(ours[0]).max()
 np.testing.assert_allclose(ours[0], sum(means), atol=1e-3 * largest)
 slopes = np.concatenate([slope.xy for slope in slopes])
 np.testing.assert_allclose(ours[1].xy, slopes, atol=1e-3 * abs(slopes).max())
+with jax.set_mesh(there.mesh):
+    theirs = jax.grad(loss, argnums=1)(model.mean, jax.device_put(few, there)).xy
+np.testing.assert_allclose(theirs, slopes, atol=1e-3 * abs(slopes).max())
 print("the same faces")
 """
 

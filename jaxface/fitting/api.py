@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.sharding import Mesh, NamedSharding, PartitionSpec, get_abstract_mesh
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec, get_abstract_mesh
 from jaxtyping import Array, Float
 
 from jaxface.camera import project
@@ -60,7 +60,8 @@ def fit_batch(model: MorphableModel, landmarks: Landmarks, options: FitOptions =
     landmarks = floating(landmarks)
     split = _split(landmarks.xy, options)
     if split is not None:
-        landmarks = jax.tree.map(lambda leaf: jax.device_put(leaf, split), landmarks)
+        put = jax.sharding.reshard if isinstance(split.mesh, AbstractMesh) else jax.device_put
+        landmarks = jax.tree.map(lambda leaf: put(leaf, split), landmarks)
     return _fit_batch(*at_landmarks(model, landmarks, options), landmarks, options, split)
 
 
@@ -89,9 +90,13 @@ def vertices(model: MorphableModel, result: FitResult, camera: bool = False) -> 
 def outline(model: MorphableModel, result: FitResult) -> Float[Array, "*b 17 2"]:
     """Where the face of a fit ends in the image: what a 2D detector sees of the 17 contour landmarks, in pixels.
 
-    The landmark itself on the side that is seen, the outermost point of its line over the cheek on the other. Takes a
-    model that is not traced.
+    The landmark itself on the side that is seen, the outermost point of its line over the cheek on the other.
+
+    Raises:
+      ValueError: the model is traced.
     """
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(model)):
+        raise ValueError("model: got one that is traced, takes one that the compiled function closes over")
     kept = _AT_LANDMARKS.setdefault(model, {})
     here = "lines", get_abstract_mesh()
     if here not in kept:
@@ -166,7 +171,7 @@ def at_landmarks(model: MorphableModel, landmarks: Landmarks, options: FitOption
                 "options.contour='march': got a model that is traced, takes one whose mean face is known: "
                 "let the compiled function close over the model"
             )
-        return _restricted(model, *key)
+        return _restricted(jax.tree.map(jnp.asarray, model), *key)  # NumPy's einsum takes none of the traced ones
     kept = _AT_LANDMARKS.setdefault(model, {})
     here = *key, get_abstract_mesh()  # whose arrays no other mesh takes
     if here not in kept:
