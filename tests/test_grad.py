@@ -68,6 +68,23 @@ def test_vmap_of_grad_and_grad_through_a_batch(case):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("heeded", [[*range(9)], [*range(9, 17)], [0, 1, 2, 3, 36]])
+def test_a_face_of_which_one_side_s_contour_alone_counts_has_finite_slopes(small, face, heeded):
+    landmarks, _ = face()
+    weight = jnp.zeros(68).at[jnp.array(heeded)].set(1.0)
+    loss = lambda given: jnp.sum(jaxface.fit(small, given).identity ** 2)
+    slope = jax.jit(jax.grad(loss))(replace(landmarks, weight=weight))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope)) and np.abs(slope.xy).max() > 0
+
+
+def test_a_basis_has_slopes_where_the_rest_of_the_model_is_numpy_s(small, face):
+    landmarks, _ = face()
+    loss = lambda identity, model: jnp.sum(jaxface.fit(replace(model, identity=identity), landmarks).identity ** 2)
+    slope = jax.grad(loss)
+    ours = slope(small.identity, jax.tree.map(np.asarray, small))
+    np.testing.assert_allclose(ours, slope(small.identity, small), rtol=1e-5, atol=1e-7)
+
+
 def test_a_lane_that_cannot_be_fitted_has_finite_slopes(small, face):
     landmarks, _ = face()
     nothing = replace(landmarks, xy=landmarks.xy * np.float32(np.nan))

@@ -14,6 +14,9 @@ from jaxface.model.morphable import LandmarkModel
 from jaxface.solvers.lanes import joined
 from jaxface.weighting import adaptive_weights
 
+_FEWEST = 4
+"""So many points, not in a plane, have one affine camera; a side that leaves fewer tells no pose."""
+
 
 def affine_pose(points: Float[Array, "3 L"], target: energies.Target):
     """A first pose in closed form, of centred points: the least-squares affine camera of the targets' x and y, its two
@@ -92,14 +95,18 @@ def coarse_pose(
     ``sides``: which landmarks are on either side's silhouette.
     """
 
-    def wider(widest, other):
-        problem = in_2d(points, xy, jnp.where(other, 0.0, weight))
+    def wider(widest, side):
+        other, told = side
+        problem = in_2d(points, xy, jnp.where(told, jnp.where(other, 0.0, weight), 1.0))
         found = solve_pose(*problem, *affine_pose(*problem), "coarse")
         turned, before = (jnp.abs(rotation[2, 0]) for _, rotation in (found, widest))  # the sines of the yaws
-        return jax.tree.map(partial(jnp.where, turned >= before), found, widest), None
+        return jax.tree.map(partial(jnp.where, told & (turned >= before)), found, widest), None
 
     none = joined((jnp.zeros((), xy.dtype), jnp.zeros((3, 3), xy.dtype)), xy)
-    return jax.lax.scan(wider, none, sides)[0]  # one after the other: with the arrays, and the code, of one face
+    told = jnp.sum(jnp.where(sides, 0.0, weight) > 0, axis=1) >= _FEWEST
+    return jax.lax.scan(wider, none, (sides, told))[
+        0
+    ]  # one after the other: with the arrays, and the code, of one face
 
 
 def in_2d(points: Float[Array, "3 L"], xy: Float[Array, "2 L"], weight) -> tuple[Float[Array, "3 L"], energies.Target]:
