@@ -44,6 +44,13 @@ def test_single_precision_stays_single_where_double_is_on(x64, small, face):
     assert {leaf.dtype for leaf in jax.tree.leaves(result)} == {np.dtype(np.float32), np.dtype(np.int32)}
 
 
+def test_the_stock_solver_keeps_the_landmarks_precision_too(x64, small, face):
+    landmarks, _ = face()
+    stock = jaxface.fit(small, landmarks, FitOptions(solver="jaxopt"))
+    assert {leaf.dtype for leaf in jax.tree.leaves(stock)} == {np.dtype(np.float32), np.dtype(np.int32)}
+    np.testing.assert_allclose(stock.identity, jaxface.fit(small, landmarks).identity, atol=0.02)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_finds_the_pose(small, face, variant):
     landmarks, truth = face(seed=2, euler_deg=(5, 35, -10))
@@ -118,6 +125,11 @@ def test_weights_of_one_are_no_weights_and_a_weight_of_zero_is_no_point(small, f
     wild.xyz[[3, 40]] -= 100
     kept, pulled = jaxface.fit(small, replace(landmarks, weight=weight)), jaxface.fit(small, wild)
     np.testing.assert_allclose(kept.identity, pulled.identity, atol=5e-3)
+    for far in (1e9, 1e30):
+        wild.xy[3], wild.xyz[40] = far, -far
+        lost = jaxface.fit(small, wild)
+        np.testing.assert_allclose(kept.identity, lost.identity, atol=5e-3)
+        assert lost.status == kept.status
 
 
 BROKEN = {
@@ -224,6 +236,7 @@ def options_with(option, value):
         ("iterations", 4.5),
         ("iterations", None),
         ("identity_prior", -1.0),
+        ("identity_prior", 1e300),
         ("identity_prior", None),
         ("calibration", 5),
     ],
@@ -231,6 +244,12 @@ def options_with(option, value):
 def test_wrong_options_are_named(option, value):
     with pytest.raises(ValueError, match=re.escape(f"{option}={value!r}: takes ")):
         options_with(option, value)
+
+
+def test_an_outline_is_of_a_model_that_is_known(small, face):
+    result = jaxface.fit(small, face()[0])
+    with pytest.raises(ValueError, match="model: got one that is traced"):
+        jax.jit(jaxface.fitting.outline)(small, result)
 
 
 def test_options_of_any_array_library_have_a_hash():

@@ -14,6 +14,10 @@ FLATNESS = 1e-4
 """Landmarks are on a line when their variance across it is less than this part of the variance along it."""
 
 
+_AWAY = 1e6
+"""So many times as far as those that weigh something others are left where they are: their squares stay finite."""
+
+
 class Frame(NamedTuple):
     """A fit's unit frame: pixels are ``centre + radius * unit``. Constants to differentiation: a fit does not depend
     on its frame."""
@@ -49,6 +53,8 @@ def to_unit(landmarks: Landmarks, stand_in: Float[Array, "3 L"]) -> tuple[Unit, 
     if weight is not None:
         finite &= jnp.all(jnp.isfinite(weight))
         weight = relative(jnp.where(finite, weight, 1.0))
+        largest = jnp.max(jnp.where(weight > 0, jnp.abs(both), 0.0))
+        both = jnp.clip(both, -_AWAY * largest, _AWAY * largest)  # what weighs nothing may lie anywhere
     largest = jnp.where(finite & (largest > 0), largest, 1.0)
     small = both[:2] / largest  # so that the squares of huge pixels stay finite
     centre = mean_point(small, weight)

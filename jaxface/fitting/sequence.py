@@ -68,8 +68,9 @@ def fit_sequence(
         raise ValueError("options.variant='calibrated': takes the paper's variants; a single fit can be calibrated")
     if options.contour == "march":
         raise ValueError("options.contour='march': takes replace; a single fit can march")
-    if np.shape(smoothness) or not (isinstance(smoothness, Tracer) or 0 <= smoothness < np.inf):
-        raise ValueError(f"smoothness: got {smoothness}, takes one number of 0 or more")
+    is_number = lambda: np.asarray(smoothness).dtype.kind not in "OUS" and 0 <= smoothness < np.inf
+    if np.shape(smoothness) or not (isinstance(smoothness, Tracer) or is_number()):
+        raise ValueError(f"smoothness: got {smoothness!r}, takes one number of 0 or more")
     if not len(landmarks.xy):
         raise ValueError("landmarks: got 0 pictures, takes one or more")
     landmarks = floating(landmarks)

@@ -26,7 +26,9 @@ def _stock(residual):
     # It makes arrays of these in the precision that is in force now, and would carry that into every later fit.
     stock.damping_factor_max = stock.increase_factor_max = 2.0**32
     slope = jax.grad(lambda params, *args: 0.5 * jnp.sum(residual(params, *args) ** 2))
-    return lambda start, *args: implicit.root(slope, lambda *args: stock.run(start, *args).params, *args)
+    return lambda start, *args: implicit.root(
+        slope, lambda *args: stock.run(start, *args).params.astype(start.dtype), *args
+    )
 
 
 _pose, _shape = _stock(_pose_residual), _stock(_shape_residual)
