@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from jaxface.detection import detect, read_image, read_landmarks, write_landmarks
 from jaxface.detection.faces import box
@@ -144,6 +145,57 @@ def test_points_of_another_photograph_are_refused(jaxface, tmp_path, photograph,
     says = one_line(jaxface("fit", photograph, "--landmarks", "points.json", "-o", "out"), 1)
     assert says.startswith(f"{photograph}: landmarks points.json: face 2 is not in this photograph of 512 x 512 pixels")
     assert names(tmp_path) == {"points.json"}
+
+
+@pytest.fixture
+def of_one_name(tmp_path, photograph):
+    """Two photographs of one name, the second the first's mirror image."""
+    paths = [tmp_path / "in" / name / "x.png" for name in "ab"]
+    for path, turned in zip(paths, (lambda image: image, ImageOps.mirror), strict=True):
+        path.parent.mkdir(parents=True)
+        turned(Image.open(photograph).convert("RGB")).save(path)
+    return paths
+
+
+def used(folder):
+    """The landmarks that the fit in a folder was given."""
+    return np.asarray(read_npz(folder / "fit.npz")[1].xy)
+
+
+@pytest.mark.parametrize("kind", ["json", "npz"])
+def test_photographs_of_one_name_get_their_own_points_in_any_order_and_wherever_they_lie(
+    jaxface, tmp_path, of_one_name, kind
+):
+    assert jaxface("detect", *of_one_name, "-o", "points", "-f", kind).exit_code == 0
+    assert names(tmp_path / "points") == {f"x.{kind}", f"x-2.{kind}"}
+    (tmp_path / "in").rename(tmp_path / "moved")
+    a, b = (tmp_path / "moved" / name / "x.png" for name in "ab")
+    wanted = {path: read_landmarks(tmp_path / "points" / f"{name}.{kind}") for path, name in ((a, "x"), (b, "x-2"))}
+    for images in [a], [b], [b, a]:
+        assert jaxface("fit", *images, "--landmarks", "points", "-o", "out", "-f", "npz").exit_code == 0
+        for path, folder in zip(images, ["."] if len(images) == 1 else ["x", "x-2"], strict=True):
+            np.testing.assert_allclose(used(tmp_path / "out" / folder), wanted[path][0].xy, atol=1e-3)
+
+
+def test_a_landmark_file_that_names_another_photograph_is_refused_and_one_that_names_none_taken(
+    jaxface, tmp_path, of_one_name
+):
+    a, b = of_one_name
+    assert jaxface("detect", a, "-o", "points", "-f", "json").exit_code == 0
+    file = tmp_path / "points" / "x.json"
+    for landmarks in "points", "points/x.json":
+        says = one_line(jaxface("fit", b, "--landmarks", landmarks, "-o", "out", "-f", "npz"), 1)
+        assert says.startswith(f"{b}: landmarks points/x.json: of another photograph, or of this one before it was")
+    assert not (tmp_path / "out").exists()
+    told = json.loads(file.read_text())
+    assert told.pop("source") == "x.png"
+    moved = np.array(told["faces"][0]["xy"]) + 5  # by hand
+    told["faces"][0]["xy"] = moved.tolist()
+    for path in a, b:
+        file.write_text(json.dumps(told))
+        assert jaxface("fit", path, "--landmarks", "points", "-o", "out", "-f", "npz").exit_code == 0
+        np.testing.assert_allclose(used(tmp_path / "out"), moved, atol=1e-3)
+        told.pop("sha256", None)
 
 
 @pytest.mark.parametrize("command", ["detect", "fit"])

@@ -1,6 +1,7 @@
 """A run over photographs as a person at a terminal sees it: a progress bar, a table, sentences for what failed."""
 
 import os
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -50,7 +51,7 @@ def run(
         if same_person:
             fitted = fit_person(work, output, model, found, options, formats)
         else:
-            fitted = (fit_image(path, folder, model, found, options, formats, file) for path, folder, file in work)
+            fitted = (fit_image(path, folder, model, found, options, formats, files) for path, folder, files in work)
         for _, report in zip(progress(work, "fitting", errors), fitted, strict=True):
             stop_if_interrupted()
             reports.append(report)
@@ -110,19 +111,38 @@ def _folders(images: list[Path], output: Path) -> list[Path]:
     return [output] if len(images) == 1 else [output / name for name in names(images)]
 
 
-def _landmark_files(images: list[Path], landmarks: Path | None) -> list[Path | None]:
-    """The landmark file of each photograph: the one given, or of a folder the one that is named as it is."""
+def _landmark_files(images: list[Path], landmarks: Path | None) -> list[list[Path]]:
+    """The landmark files of each photograph: the one given; or of a folder first the one that ``names`` gives it, and
+    then those that may be its own, since they were numbered beside other photographs."""
     if landmarks is None:
-        return [None] * len(images)
+        return [[] for _ in images]
     if landmarks.is_dir():
-        named = ([landmarks / f"{name}{suffix}" for suffix in SUFFIXES] for name in names(images))
-        return [next(filter(Path.is_file, files), files[0]) for files in named]
+        there, found = _by_first_name(landmarks), []
+        for path, name in zip(images, names(images), strict=True):
+            usual = [landmarks / f"{name}{suffix}" for suffix in SUFFIXES]
+            (first,) = names([path])
+            found.append([next(filter(Path.is_file, usual), usual[0]), *there.get(first.casefold(), [])])
+        return found
     if not landmarks.exists():
         raise typer.BadParameter(f"{landmarks}: no such file or folder", param_hint="--landmarks")
     if len(images) > 1:
         said = f"{landmarks} is one file for {len(images)} photographs; give a folder with a file for each, named as it"
         raise typer.BadParameter(said, param_hint="--landmarks")
-    return [landmarks]
+    return [[landmarks]]
+
+
+def _by_first_name(folder: Path) -> dict[str, list[Path]]:
+    """The landmark files of a folder by the names, without their case, that ``numbered`` may have made theirs from."""
+    try:
+        files = sorted(folder.iterdir())
+    except OSError as error:
+        raise typer.BadParameter(f"{folder} cannot be read ({error.strerror})", param_hint="--landmarks") from None
+    found: dict[str, list[Path]] = {}
+    for file in files:
+        if file.suffix.lower() in SUFFIXES:
+            for name in {file.stem, re.sub(r"-\d+$", "", file.stem)}:
+                found.setdefault(name.casefold(), []).append(file)
+    return found
 
 
 def names(images: list[Path]) -> list[str]:

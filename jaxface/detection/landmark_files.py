@@ -63,13 +63,19 @@ def write_landmarks(path: str | Path, faces: Sequence[Landmarks]) -> None:
     Path(path).write_bytes(content)
 
 
-def landmark_file(path: Path, faces: Sequence[Landmarks], scores: Sequence[float] | None = None) -> bytes:
-    """The content of a landmark file; ``.json`` and ``.npz`` tell of each face its box, and its score where given."""
+def landmark_file(
+    path: Path,
+    faces: Sequence[Landmarks],
+    scores: Sequence[float] | None = None,
+    source: dict[str, str] | None = None,
+) -> bytes:
+    """The content of a landmark file; ``.json`` and ``.npz`` tell of each face its box, and its score where given, and
+    of them all what ``landmark_sources.source`` says of the photograph, where given."""
     try:
         for face in faces:
             weight = None if face.weight is None else np.asarray(face.weight)
             _require(np.asarray(face.xy), np.asarray(face.xyz), weight)
-        return _format(path)[1](faces, scores)
+        return _format(path)[1](faces, scores, source or {})
     except ValueError as error:
         raise ValueError(f"landmarks {path}: {error}") from None
 
@@ -85,7 +91,7 @@ def _read_pts(content: bytes) -> list[Landmarks]:
     return _faces(np.array(rows, np.float64) - _PTS_ORIGIN)
 
 
-def _write_pts(faces: Sequence[Landmarks], scores) -> bytes:
+def _write_pts(faces: Sequence[Landmarks], scores, source) -> bytes:
     if len(faces) != 1 or faces[0].scheme != "ibug68":
         points = " and ".join(str(len(face.xy)) for face in faces) or "no"
         raise ValueError(f"{len(faces)} faces with {points} points; a .pts takes one face of 68 points")
@@ -99,7 +105,7 @@ def _read_npy(content: bytes) -> list[Landmarks]:
     return _faces(np.load(BytesIO(content), allow_pickle=False))
 
 
-def _write_npy(faces: Sequence[Landmarks], scores) -> bytes:
+def _write_npy(faces: Sequence[Landmarks], scores, source) -> bytes:
     fields = _stacked(faces)
     points = fields.get("xyz", fields["xy"])
     if "weight" in fields or not np.array_equal(points[..., :2], fields["xy"]):
@@ -129,10 +135,11 @@ def _read_npz(content: bytes) -> list[Landmarks]:
     return [_face(*one) for one in zip(*(missing if field is None else field for field in fields), strict=True)]
 
 
-def _write_npz(faces: Sequence[Landmarks], scores) -> bytes:
+def _write_npz(faces: Sequence[Landmarks], scores, source) -> bytes:
     fields: dict[str, Any] = _stacked(faces) | {"box": np.array([box(face) for face in faces])}
     if scores is not None:
         fields["score"] = np.array(scores)
+    fields |= {name: np.array(said) for name, said in source.items()}
     content = BytesIO()
     np.savez_compressed(content, **fields)
     return content.getvalue()
@@ -156,13 +163,13 @@ def _read_json(content: bytes) -> list[Landmarks]:
     return faces
 
 
-def _write_json(faces: Sequence[Landmarks], scores) -> bytes:
+def _write_json(faces: Sequence[Landmarks], scores, source) -> bytes:
     told = []
     for index, face in enumerate(faces):
         one = {"scheme": face.scheme, "box": box(face)} | ({} if scores is None else {"score": float(scores[index])})
         one |= {name: _digits(value) for name, value in _fields(face).items()}
         told.append(one)
-    return (json.dumps({"faces": told}, indent=1) + "\n").encode()
+    return (json.dumps(source | {"faces": told}, indent=1) + "\n").encode()
 
 
 def _fields(face: Landmarks) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """Photographs from files: any common format, upright, as 8-bit RGB."""
 
+import os
 import warnings
 from pathlib import Path
 
@@ -47,6 +48,11 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     except Exception as error:  # a decoder that meets broken bytes may raise anything
         problem = f"cannot be read ({getattr(error, 'strerror', None) or str(error) or type(error).__name__})"
     raise ValueError(f"{path}: {problem}")
+
+
+def readable_name(path: Path) -> str:
+    """The name of a file as text: bytes that are no text become �."""
+    return os.fsencode(path.name).decode(errors="replace")
 
 
 def require_photograph(image: np.ndarray) -> np.ndarray:

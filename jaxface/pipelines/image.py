@@ -13,7 +13,8 @@ import jax
 import numpy as np
 
 from jaxface.detection.faces import box
-from jaxface.detection.reading import read_image
+from jaxface.detection.landmark_sources import file_of
+from jaxface.detection.reading import read_image, readable_name
 from jaxface.export.files import atomic_write, png, require_kept
 from jaxface.export.meshes import write_mesh
 from jaxface.export.records import write_json, write_npz
@@ -64,7 +65,7 @@ def fit_image(
     finder: Finder,
     options: FitOptions,
     formats: tuple[str, ...],
-    landmarks: Path | None = None,
+    landmarks: Sequence[Path] = (),
 ) -> ImageReport:
     """Fit the faces of one photograph and write their files.
 
@@ -75,7 +76,7 @@ def fit_image(
     Args:
       finder: an open ``jaxface.pipelines.faces.finder``.
       formats: some of ``FILES``.
-      landmarks: a landmark file to take the faces from.
+      landmarks: landmark files to take the faces from the one that is of the photograph, as ``file_of`` chooses.
     """
     report = ImageReport(path)
     with telling(report, folder):
@@ -108,12 +109,13 @@ def telling(report: ImageReport, folder: Path) -> Iterator[None]:
 
 
 def search(
-    report: ImageReport, finder: Finder, options: FitOptions, landmarks: Path | None
+    report: ImageReport, finder: Finder, options: FitOptions, landmarks: Sequence[Path]
 ) -> tuple[np.ndarray, list[Landmarks]]:
     """The photograph and its faces; raises a ``ValueError`` where it cannot be read or shows none."""
     started = time.perf_counter()
     image = read_image(report.path)
-    faces = finder.find(image, landmarks, depth=options.variant != "2d")
+    file = file_of(report.path, landmarks) if landmarks else None
+    faces = finder.find(image, file, depth=options.variant != "2d")
     report.detect_s = time.perf_counter() - started
     return image, faces
 
@@ -183,11 +185,6 @@ def write_face(
             fitted = model, result, image, landmarks, options
             write_report(files["report"], *fitted, texture=baked, source=name, face=index, together=together)
         require_kept(source, [into / path.name for path in staging.iterdir()])
-
-
-def readable_name(path: Path) -> str:
-    """The name of a file as text: bytes that are no text become �."""
-    return os.fsencode(path.name).decode(errors="replace")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaxface.detection.landmark_files import landmark_file
+from jaxface.detection.landmark_sources import source
 from jaxface.detection.reading import read_image
 from jaxface.export.files import atomic_write, png, require_kept
 from jaxface.pipelines.faces import Finder
@@ -46,7 +47,7 @@ def detect_image(path: Path, stem: Path, finder: Finder, formats: tuple[str, ...
 
                 atomic_write(file, png(draw_faces(image, faces, [f"{score:.2f}" for score in scores])))
             else:
-                atomic_write(file, landmark_file(file, faces, scores))
+                atomic_write(file, landmark_file(file, faces, scores, source(path)))
         report.faces, report.scores = faces, scores
     except OSError as error:
         report.error = f"{path}: its landmarks cannot be written to {stem.parent} ({error.strerror or error})"

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxface.detection.reading import read_image
+from jaxface.detection.reading import read_image, readable_name
 from jaxface.export.meshes import write_mesh
 from jaxface.fitting import FitOptions, fit_sequence
 from jaxface.model.morphable import MorphableModel
@@ -17,7 +17,6 @@ from jaxface.pipelines.faces import NO_FACE, Finder
 from jaxface.pipelines.image import (
     MESHES,
     ImageReport,
-    readable_name,
     require_fitted,
     search,
     staged,
@@ -31,7 +30,7 @@ NEUTRAL = "neutral"
 
 
 def fit_person(
-    work: Sequence[tuple[Path, Path, Path | None]],
+    work: Sequence[tuple[Path, Path, Sequence[Path]]],
     output: Path,
     model: MorphableModel,
     finder: Finder,
@@ -46,14 +45,14 @@ def fit_person(
     report says.
 
     Args:
-      work: of each photograph its path, the folder for its files, and a landmark file to take the face from, or None.
+      work: of each photograph its path, the folder for its files, and the landmark files of ``fit_image``.
       finder: an open finder that takes the largest face of a photograph.
       formats: some of ``jaxface.pipelines.image.FILES``.
     """
     reports, faces = [ImageReport(path) for path, _, _ in work], {}
-    for index, (_, folder, file) in enumerate(work):
+    for index, (_, folder, files) in enumerate(work):
         with telling(reports[index], folder):
-            _, (face,) = search(reports[index], finder, options, file)
+            _, (face,) = search(reports[index], finder, options, files)
             _require_scheme_of(faces.values(), face)
             faces[index] = face
     results, failure = {}, None
