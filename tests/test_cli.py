@@ -204,6 +204,26 @@ def test_results_never_replace_their_photograph(jaxface, tmp_path, photograph, c
     assert names(tmp_path) == before and (tmp_path / name).read_bytes() == photograph.read_bytes()
 
 
+def test_results_never_replace_what_else_the_command_was_given(jaxface, tmp_path, photograph, small):
+    for name in "x.png", "x.faces.png", "neutral_texture.png":
+        shutil.copy(photograph, tmp_path / name)
+    save_model(tmp_path / "overlay.png.npz", small)
+    (tmp_path / "overlay.png.npz").rename(tmp_path / "overlay.png")  # models are told by their content
+    assert jaxface("detect", "x.png", "-o", ".", "-f", "json").exit_code == 0
+    (tmp_path / "x.json").rename(tmp_path / "fit.json")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for replaced, arguments in {
+        "x.faces.png": ["detect", "x.png", "x.faces.png", "-f", "picture"],
+        "fit.json": ["fit", "x.png", "--landmarks", "fit.json", "-f", "json"],
+        "overlay.png": ["fit", "x.png", "--model", "overlay.png", "-f", "overlay"],
+        "neutral_texture.png": ["fit", "x.png", "neutral_texture.png", "--same-person", "-f", "obj"],
+    }.items():
+        result = jaxface(*arguments, "-o", ".")
+        assert result.exit_code == 1
+        assert result.stderr.endswith(f": its results would replace {replaced}; give another folder for them\n")
+        assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
 def test_no_opengl_is_one_line(jaxface, tmp_path, photograph, monkeypatch):
     def no_context():
         raise RuntimeError("drawing needs OpenGL 3.3 off screen")
@@ -303,6 +323,25 @@ def test_models_are_not_kept_under_no_name_or_a_folders(jaxface, tmp_path, monke
     for command in ("convert", "a.npz", name), ("merge", name, "--identity", "a.npz", "--expression", "a.npz"):
         assert f"for DESTINATION: {said}; takes a file to write" in one_line(jaxface("model", *command), 2)
     assert names(tmp_path) == {"a.npz", "in.npz"}
+
+
+def test_a_model_that_is_read_is_not_replaced(jaxface, tmp_path, monkeypatch, small):
+    monkeypatch.setattr("jaxface.model.store.models_folder", lambda: tmp_path)
+    save_model(tmp_path / "a.npz", small)
+    before = (tmp_path / "a.npz").read_bytes()
+    for destination in "a.npz", "a":
+        for command in (
+            ("convert", "a.npz", destination),
+            ("convert", "a", destination),
+            ("merge", destination, "--identity", "a.npz", "--expression", "b.npz"),
+            ("merge", destination, "--identity", "b.npz", "--expression", "a"),
+        ):
+            assert "for DESTINATION: " in (says := one_line(jaxface("model", *command), 2))
+            assert "a.npz is a model that is read; takes another file to write (.npz), or a name" in says
+    for option in "--picture", "--people":
+        says = one_line(jaxface("model", "info", "a.npz", option, "a.npz"), 2)
+        assert f"for {option}: a.npz is the model that is read; takes a PNG to write" in says
+    assert names(tmp_path) == {"a.npz"} and (tmp_path / "a.npz").read_bytes() == before
 
 
 @pytest.mark.parametrize("option", ["--picture", "--people"])

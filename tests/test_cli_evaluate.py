@@ -119,6 +119,16 @@ class TestOnePair:
             assert result.exit_code == code, result.output
             assert sentence in result.output
 
+    def test_neither_mesh_is_replaced(self, run, tmp_path, face, chubby):
+        write(tmp_path / "error.ply", chubby)
+        write(tmp_path / "scan.ply", face)
+        before = (tmp_path / "error.ply").read_bytes()
+        for predicted, true, replaced in ("error.ply", "scan.ply", "it"), ("scan.ply", "error.ply", "error.ply"):
+            result = run(predicted, true, "-o", ".")
+            assert result.exit_code == 1
+            assert f"{predicted}: its results would replace {replaced}; give another folder for them" in result.output
+            assert (tmp_path / "error.ply").read_bytes() == before
+
 
 @pytest.mark.usefixtures("small_pictures")
 class TestManyPairs:

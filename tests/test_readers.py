@@ -316,6 +316,9 @@ def test_registered_names(tmp_path, monkeypatch):
     assert convert_model("shape.bin", tmp_path / "a" / "b.v2") == tmp_path / "a" / "b.v2.npz"
     assert load_model("surrey").name == load_model(tmp_path / "a" / "b.v2.npz").name == "Surrey Face Model"
     assert registered_models() == ["surrey"]
+    for path in "surrey", tmp_path / "a" / "b.v2.npz":
+        with pytest.raises(ValueError, match="is a model that is read; takes another file"):
+            convert_model(path, path)
     with pytest.raises(ModelFileError, match="registered are: surrey"):
         load_model("ict")
 

@@ -32,16 +32,17 @@ def detect(
       jaxface detect *.jpg --output landmarks --detector dlib+mediapipe
     """
     from jaxface.cli.session import names, open_finder, progress
+    from jaxface.export.files import Inputs
     from jaxface.pipelines.landmarks import detect_image
 
     chosen = some_of(DETECTION_FILES, formats)
     require_writable(output, "--output")
-    reports = []
+    inputs, reports = Inputs(images), []
     results, errors = console(), console(stderr=True)
     with ExitStack() as held:
         finder = open_finder(held, detector, faces, min_score)
         for path, name in progress(list(zip(images, names(images), strict=True)), "detecting", errors):
-            report = detect_image(path, output / name, finder, chosen)
+            report = detect_image(path, output / name, finder, chosen, inputs)
             reports.append(report)
             if report.error:
                 errors.print(printable(report.error), style="red", soft_wrap=True)

@@ -1,6 +1,7 @@
 """``jaxface evaluate``: how far reconstructions are from ground truth."""
 
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -44,25 +45,29 @@ def evaluate(
         raise typer.BadParameter(f"{protocol!r} is not one of {', '.join(_NAMES)}", param_hint="--protocol")
     require_writable(output, "--output")
     run = _aflw2000 if protocol == "aflw2000" else _meshes
-    raise typer.Exit(run(predicted, true, protocol, output, face_model(model, "--model")))
+    raise typer.Exit(run(predicted, true, protocol, output, model))
 
 
-def _meshes(predicted: Path, true: Path | None, protocol: str, output: Path, model) -> int:
+def _meshes(predicted: Path, true: Path | None, protocol: str, output: Path, source: str | None) -> int:
     from jaxface.cli.session import numbered
     from jaxface.evaluation.datasets import find_pairs
+    from jaxface.export.files import Inputs
+    from jaxface.model.store import source_file
     from jaxface.pipelines.evaluation import JSON, evaluate_pair, write_report
 
+    model = face_model(source, "--model")
     try:
         pairs = find_pairs(predicted, true)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="PRED GT") from None
     pairs = [replace(pair, name=name) for pair, name in zip(pairs, numbered([p.name for p in pairs]), strict=True)]
     results, errors = console(), console(stderr=True)
-    reports = []
+    given = chain.from_iterable((p.predicted, p.true, p.predicted_landmarks, p.true_landmarks) for p in pairs)
+    inputs, reports = Inputs([*given, source_file(source)]), []
     for pair in track(
         pairs, "measuring", console=errors, transient=True, disable=len(pairs) == 1 or not errors.is_terminal
     ):
-        reports.append(evaluate_pair(pair, protocol, output if len(pairs) == 1 else output / pair.name, model))
+        reports.append(evaluate_pair(pair, protocol, output if len(pairs) == 1 else output / pair.name, model, inputs))
         if reports[-1].error:
             errors.print(printable(reports[-1].error), style="red", soft_wrap=True)
     write_report(output / JSON, protocol, reports)
@@ -98,10 +103,11 @@ def _table(reports, protocol: str) -> Table:
     return table
 
 
-def _aflw2000(predicted: Path, true: Path | None, protocol: str, output: Path, model) -> int:
+def _aflw2000(predicted: Path, true: Path | None, protocol: str, output: Path, source: str | None) -> int:
     from jaxface.evaluation.aflw2000 import BINS
     from jaxface.pipelines.evaluation import JSON, evaluate_aflw2000, write_aflw2000
 
+    model = face_model(source, "--model")
     if true is None:
         raise typer.BadParameter("takes AFLW2000-3D's folder of imageNNNNN.mat as GT", param_hint="GT")
     try:

@@ -32,10 +32,13 @@ def info(
       jaxface model info flame2023.pkl --picture components.png
     """
     from jaxface.model.describe import describe
+    from jaxface.model.store import is_source
 
     for file, option in (picture, "--picture"), (people, "--people"):
         if file and file.is_dir():
             raise typer.BadParameter(f"{file} is a folder; takes a PNG to write", param_hint=option)
+        if file and is_source(file, source):
+            raise typer.BadParameter(f"{file} is the model that is read; takes a PNG to write", param_hint=option)
         if file:
             require_writable(file.parent, option)
     model = face_model(source, "SOURCE")
@@ -83,7 +86,7 @@ def convert(
     """
     from jaxface.model.store import convert_model
 
-    _require_file(destination)
+    _require_file(destination, source)
     try:
         written = convert_model(source, destination)
     except ValueError as error:
@@ -120,7 +123,7 @@ def merge(
     from jaxface.model.store import keep_model
     from jaxface.model.transfer import merge as merge_models
 
-    _require_file(destination)
+    _require_file(destination, identity, expression)
     models = face_model(identity, "--identity"), face_model(expression, "--expression")
     try:
         merged = merge_models(*models)
@@ -133,12 +136,12 @@ def merge(
     console().print(f"written to {printable(str(written))}", soft_wrap=True)
 
 
-def _require_file(destination: str) -> None:
-    """Raise before any work is done if no model can have this name."""
+def _require_file(destination: str, *sources: str) -> None:
+    """Raise before any work is done if no model can have this name, or one that is read has it."""
     from jaxface.model.store import model_file
 
     try:
-        model_file(destination)
+        model_file(destination, *sources)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="DESTINATION") from None
 

@@ -5,6 +5,7 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 
 import typer
@@ -15,7 +16,9 @@ from rich.table import Table
 from jaxface.cli.interrupts import interrupts, loading
 from jaxface.cli.terminal import console, face_model, printable, require_writable
 from jaxface.detection.landmark_files import SUFFIXES
+from jaxface.export.files import Inputs
 from jaxface.fitting import FitOptions
+from jaxface.model.store import source_file
 from jaxface.pipelines.faces import Finder, Which, finder
 from jaxface.pipelines.image import ImageReport, fit_image
 from jaxface.pipelines.person import fit_person
@@ -41,7 +44,9 @@ def run(
         model = face_model(model_source, "--model")
     if "ibug68" not in model.landmarks:
         raise typer.BadParameter(f"{model_source} has no ibug68 landmarks to fit photographs to", param_hint="--model")
-    work = list(zip(images, _folders(images, output), _landmark_files(images, landmarks), strict=True))
+    points = _landmark_files(images, landmarks)
+    work = list(zip(images, _folders(images, output), points, strict=True))
+    inputs = Inputs([*images, *chain.from_iterable(points), source_file(model_source)])
     reports = []
     results, errors = console(), console(stderr=True)
     with ExitStack() as held:
@@ -49,9 +54,10 @@ def run(
             found = open_finder(held, detector, "largest" if same_person else faces, min_score)
         stop_if_interrupted = held.enter_context(interrupts())
         if same_person:
-            fitted = fit_person(work, output, model, found, options, formats)
+            fitted = fit_person(work, output, model, found, options, formats, inputs)
         else:
-            fitted = (fit_image(path, folder, model, found, options, formats, files) for path, folder, files in work)
+            given = model, found, options, formats, inputs
+            fitted = (fit_image(path, folder, *given, files) for path, folder, files in work)
         for _, report in zip(progress(work, "fitting", errors), fitted, strict=True):
             stop_if_interrupted()
             reports.append(report)

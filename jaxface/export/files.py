@@ -43,10 +43,28 @@ def atomic_write_all(files: dict[Path, bytes]) -> None:
         raise
 
 
-def require_kept(source: Path, files: Iterable[Path]) -> None:
-    """Raise a ``ValueError`` if writing one of these files would replace the one that they are made from."""
-    if any(file.exists() and file.samefile(source) for file in files):
-        raise ValueError(f"{source}: its results would replace it; give another folder for them")
+class Inputs:
+    """The files that a command was given, whatever they are called: no result may replace one of them."""
+
+    def __init__(self, files: Iterable[Path | None]):
+        self._files = {key: file for file in files if file is not None and (key := _key(file)) is not None}
+
+    def require_kept(self, source: Path, results: Iterable[Path]) -> None:
+        """Raise a ``ValueError`` if writing one of the results of ``source`` would replace one of these files."""
+        for result in results:
+            key = _key(result)
+            if key in self._files:
+                replaced = "it" if key == _key(source) else self._files[key]
+                raise ValueError(f"{source}: its results would replace {replaced}; give another folder for them")
+
+
+def _key(file: Path) -> tuple[int, int] | None:
+    """What tells a file from every other; None where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def png(picture: np.ndarray) -> bytes:

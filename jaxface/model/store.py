@@ -40,6 +40,14 @@ def load_model(source: str | Path | None = None) -> MorphableModel:
     return read_model(registered)
 
 
+def source_file(source: str | Path | None) -> Path | None:
+    """The file or folder that ``load_model`` reads; None for the embedded model."""
+    if source is None:
+        return None
+    path = Path(source)
+    return path if path.exists() or not _is_name(source) else _registered(str(source))
+
+
 def save_model(path: str | Path, model: MorphableModel) -> None:
     """Write a model as jaxface's ``.npz``, which ``jaxface.model.readers.own`` describes."""
     arrays = {
@@ -65,7 +73,13 @@ _OPTIONAL = {"uv": np.float32, "uv_vertices": np.int32, "uv_triangles": np.int32
 
 def convert_model(source: str | Path, destination: str | Path) -> Path:
     """Read a model in any format and keep it (``keep_model``), with the landmark schemes that it lacks found by
-    registration with MediaPipe's canonical face, where it has points to register by. Returns the file."""
+    registration with MediaPipe's canonical face, where it has points to register by. Returns the file.
+
+    Raises:
+      ValueError: as ``load_model`` and ``model_file``.
+      OSError: the file cannot be written.
+    """
+    model_file(destination, source)
     model = load_model(source)
     return keep_model(_with_all_landmarks(model) if model.landmarks else model, destination)
 
@@ -96,11 +110,11 @@ def keep_model(model: MorphableModel, destination: str | Path) -> Path:
     return path
 
 
-def model_file(destination: str | Path) -> Path:
+def model_file(destination: str | Path, *sources: str | Path) -> Path:
     """The file that ``keep_model`` writes: the path, or a name's in ``models_folder()``, ending in ``.npz``.
 
     Raises:
-      ValueError: the name is empty, or a folder has it.
+      ValueError: the name is empty, a folder has it, or the file is one of the models that it is made from.
     """
     if not Path(destination).name.strip(" ."):
         raise ValueError(f"{str(destination)!r} is no name; takes a file to write (.npz), or a name to register")
@@ -108,7 +122,15 @@ def model_file(destination: str | Path) -> Path:
     path = path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")
     if path.is_dir():
         raise ValueError(f"{path} is a folder; takes a file to write (.npz), or a name to register")
+    if any(is_source(path, source) for source in sources):
+        raise ValueError(f"{path} is a model that is read; takes another file to write (.npz), or a name to register")
     return path
+
+
+def is_source(path: Path, source: str | Path | None) -> bool:
+    """Whether writing a file would replace the one that ``load_model`` reads."""
+    read = source_file(source)
+    return read is not None and read.exists() and path.exists() and path.samefile(read)
 
 
 def models_folder() -> Path:

@@ -13,7 +13,7 @@ from jaxface.evaluation.datasets import Pair, aflw2000_truth
 from jaxface.evaluation.faces import load_points, read_face
 from jaxface.evaluation.protocols import PROTOCOLS, Measured, over_pairs, statistics
 from jaxface.export.error_mesh import write_error_mesh
-from jaxface.export.files import atomic_write, png
+from jaxface.export.files import Inputs, atomic_write, png
 from jaxface.export.records import read_npz, versions
 from jaxface.model.morphable import MorphableModel
 from jaxface.rendering.error_map import draw_errors
@@ -37,14 +37,16 @@ class PairReport:
     error: str | None = None
 
 
-def evaluate_pair(pair: Pair, protocol: str, folder: Path, model: MorphableModel) -> PairReport:
+def evaluate_pair(pair: Pair, protocol: str, folder: Path, model: MorphableModel, inputs: Inputs) -> PairReport:
     """Measure one pair by one of ``PROTOCOLS``, and write its coloured mesh and its picture into a folder.
 
     Args:
       model: whose landmarks the meshes get that have its vertices and no landmark file.
+      inputs: what no file may replace.
     """
     report = PairReport(pair)
     try:
+        inputs.require_kept(pair.predicted, [folder / MESH, folder / PICTURE])
         started = time.perf_counter()
         true = _truth(pair.true, pair.true_landmarks, model)
         measured = PROTOCOLS[protocol].measure(read_face(pair.predicted, pair.predicted_landmarks, model), true)

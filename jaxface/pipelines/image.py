@@ -15,7 +15,7 @@ import numpy as np
 from jaxface.detection.faces import box
 from jaxface.detection.landmark_sources import file_of
 from jaxface.detection.reading import read_image, readable_name
-from jaxface.export.files import atomic_write, png, require_kept
+from jaxface.export.files import Inputs, atomic_write, png
 from jaxface.export.meshes import write_mesh
 from jaxface.export.records import write_json, write_npz
 from jaxface.fitting import FitOptions, fit
@@ -65,6 +65,7 @@ def fit_image(
     finder: Finder,
     options: FitOptions,
     formats: tuple[str, ...],
+    inputs: Inputs,
     landmarks: Sequence[Path] = (),
 ) -> ImageReport:
     """Fit the faces of one photograph and write their files.
@@ -76,6 +77,7 @@ def fit_image(
     Args:
       finder: an open ``jaxface.pipelines.faces.finder``.
       formats: some of ``FILES``.
+      inputs: what no file may replace.
       landmarks: landmark files to take the faces from the one that is of the photograph, as ``file_of`` chooses.
     """
     report = ImageReport(path)
@@ -88,7 +90,7 @@ def fit_image(
         started = time.perf_counter()
         for index, (face, result) in enumerate(zip(faces, report.results, strict=True)):
             into = folder if index == 0 else folder / f"face-{index + 1}"
-            write_face(into, formats, image, model, face, result, options, path, index)
+            write_face(into, formats, image, model, face, result, options, path, index, inputs)
             report.folders.append(into)
         report.export_s = time.perf_counter() - started
         require_fitted(report)
@@ -152,14 +154,15 @@ def write_face(
     options: FitOptions,
     source: Path,
     index: int,
+    inputs: Inputs,
     together: Sequence[str] = (),
 ) -> None:
     """Write one face's files, all or none; ``together`` are the photographs that its identity was fitted to.
 
     Raises:
-      ValueError: one of the files is the photograph, ``source``.
+      ValueError: one of the files would replace an input.
     """
-    with staged(into) as staging:
+    with staged(into, source, inputs) as staging:
         files = {name: staging / file for name, file in FILES.items() if name in formats}
         meshes = [files[name] for name in MESHES if name in files]
         baked = None
@@ -184,16 +187,17 @@ def write_face(
 
             fitted = model, result, image, landmarks, options
             write_report(files["report"], *fitted, texture=baked, source=name, face=index, together=together)
-        require_kept(source, [into / path.name for path in staging.iterdir()])
 
 
 @contextmanager
-def staged(into: Path) -> Iterator[Path]:
-    """A temporary folder on the same disk, whose files are moved into their own folder together at the end."""
+def staged(into: Path, source: Path, inputs: Inputs) -> Iterator[Path]:
+    """A temporary folder on the same disk, whose files are moved into their own folder together at the end; raises a
+    ``ValueError`` if one of these, which are made from ``source``, would replace an input."""
     with tempfile.TemporaryDirectory(prefix=".jaxface-", dir=existing_folder(into)) as temporary:
         staging = Path(temporary) / "face"
         staging.mkdir()
         yield staging
+        inputs.require_kept(source, [into / path.name for path in staging.iterdir()])
         _move(staging, into)
 
 

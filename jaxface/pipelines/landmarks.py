@@ -7,7 +7,7 @@ from pathlib import Path
 from jaxface.detection.landmark_files import landmark_file
 from jaxface.detection.landmark_sources import source
 from jaxface.detection.reading import read_image
-from jaxface.export.files import atomic_write, png, require_kept
+from jaxface.export.files import Inputs, atomic_write, png
 from jaxface.pipelines.faces import Finder
 from jaxface.types import Landmarks
 
@@ -26,8 +26,9 @@ class DetectionReport:
     detect_s: float = 0.0
 
 
-def detect_image(path: Path, stem: Path, finder: Finder, formats: tuple[str, ...]) -> DetectionReport:
-    """Find the faces of one photograph and write them to files named ``stem`` and what ``FILES`` adds.
+def detect_image(path: Path, stem: Path, finder: Finder, formats: tuple[str, ...], inputs: Inputs) -> DetectionReport:
+    """Find the faces of one photograph and write them to files named ``stem`` and what ``FILES`` adds; none of them may
+    replace an input.
 
     Nothing is raised for a photograph that cannot be read, shows no face or cannot be written: the report says so.
     """
@@ -40,7 +41,7 @@ def detect_image(path: Path, stem: Path, finder: Finder, formats: tuple[str, ...
         scores = [finder.score(image, face) for face in faces]
         stem.parent.mkdir(parents=True, exist_ok=True)
         files = {name: stem.with_name(stem.name + FILES[name]) for name in formats}
-        require_kept(path, files.values())
+        inputs.require_kept(path, files.values())
         for name, file in files.items():
             if name == "picture":
                 from jaxface.rendering.overlay import draw_faces

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxface.detection.reading import read_image, readable_name
+from jaxface.export.files import Inputs
 from jaxface.export.meshes import write_mesh
 from jaxface.fitting import FitOptions, fit_sequence
 from jaxface.model.morphable import MorphableModel
@@ -36,6 +37,7 @@ def fit_person(
     finder: Finder,
     options: FitOptions,
     formats: tuple[str, ...],
+    inputs: Inputs,
 ) -> Iterator[ImageReport]:
     """Fit photographs of one person together, and report on each in its turn.
 
@@ -48,6 +50,7 @@ def fit_person(
       work: of each photograph its path, the folder for its files, and the landmark files of ``fit_image``.
       finder: an open finder that takes the largest face of a photograph.
       formats: some of ``jaxface.pipelines.image.FILES``.
+      inputs: what no file may replace.
     """
     reports, faces = [ImageReport(path) for path, _, _ in work], {}
     for index, (_, folder, files) in enumerate(work):
@@ -78,10 +81,11 @@ def fit_person(
                 raise failure
             report.results, report.fit_s = [results[index]], fit_s
             started, image = time.perf_counter(), read_image(path)
-            write_face(folder, formats, image, model, faces[index], results[index], options, path, 0, names)
+            fitted = faces[index], results[index], options
+            write_face(folder, formats, image, model, *fitted, path, 0, inputs, names)
             report.folders.append(folder)
             if index == frontal:
-                _write_neutral(output, formats, image, model, results[index])
+                _write_neutral(output, formats, image, model, results[index], path, inputs)
             report.export_s = time.perf_counter() - started
             require_fitted(report)
         yield report
@@ -108,7 +112,13 @@ def _turn(result: FitResult) -> float:
 
 
 def _write_neutral(
-    folder: Path, formats: tuple[str, ...], image: np.ndarray, model: MorphableModel, result: FitResult
+    folder: Path,
+    formats: tuple[str, ...],
+    image: np.ndarray,
+    model: MorphableModel,
+    result: FitResult,
+    source: Path,
+    inputs: Inputs,
 ) -> None:
     meshes = [name for name in MESHES if name in formats]
     if not meshes:
@@ -119,6 +129,6 @@ def _write_neutral(
 
         baked = texture(image, model, result)
     rest = replace(result, expression=jnp.zeros_like(result.expression))
-    with staged(folder) as staging:
+    with staged(folder, source, inputs) as staging:
         for name in meshes:
             write_mesh(staging / f"{NEUTRAL}.{name}", model, rest, baked)

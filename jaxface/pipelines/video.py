@@ -14,10 +14,11 @@ from jaxface.detection.faces import apart
 from jaxface.detection.registry import Detector
 from jaxface.detection.tracking import Tracker
 from jaxface.export.animation import write_animation
-from jaxface.export.files import require_kept
+from jaxface.export.files import Inputs
 from jaxface.export.records import versions
 from jaxface.fitting import FitOptions, fit_sequence
 from jaxface.model.morphable import MorphableModel
+from jaxface.model.store import source_file
 from jaxface.pipelines.faces import NO_FACE, require_depth
 from jaxface.pipelines.frames import Video, writing
 from jaxface.types import FitResult, Landmarks, Status
@@ -112,7 +113,7 @@ def fit_video(
     try:
         started = time.perf_counter()
         video = Video(path)
-        require_kept(path, [folder / FILES[name] for name in formats])
+        Inputs([path, source_file(model_source)]).require_kept(path, [folder / FILES[name] for name in formats])
         people = _followed(video, detector, options.variant != "2d", report, progress)
         report.error = video.problem
         report.detect_s = time.perf_counter() - started
