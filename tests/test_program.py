@@ -70,6 +70,14 @@ def test_a_reader_that_leaves_early_ends_it_quietly_even_without_a_cache(program
     assert names(tmp_path / "out") == {"fit.json"}
 
 
+def test_a_closed_stderr_stops_nothing(program, tmp_path, photograph):
+    closed = ["sh", "-c", 'exec "$@" 2>&-', "sh"]
+    process = program("detect", photograph, "-o", "out", "-f", "json", before=closed)
+    output, _ = process.communicate()
+    assert process.returncode == 0 and output.endswith("written to out\n")
+    assert names(tmp_path / "out") == {"astronaut.json"}
+
+
 def test_sigint_ends_it_quietly_and_leaves_whole_results(ctrl_c, program, tmp_path, photograph):
     with program("fit", *[photograph] * 200, "-o", "out", "-f", "json") as process:
         while not (tmp_path / "out").exists():

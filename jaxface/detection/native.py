@@ -8,8 +8,12 @@ from contextlib import contextmanager
 @contextmanager
 def native_logs_dropped():
     """What is written to the process's stderr within goes nowhere; Python's own is there again afterwards."""
-    sys.stderr.flush()
-    kept = os.dup(2)
+    if sys.stderr is not None:  # as it is where stderr is closed
+        sys.stderr.flush()
+    kept = _copy_of_stderr()
+    if kept is None:
+        yield
+        return
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
@@ -18,6 +22,14 @@ def native_logs_dropped():
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+def _copy_of_stderr() -> int | None:
+    """A descriptor of the process's stderr, or None where it is closed."""
+    try:
+        return os.dup(2)
+    except OSError:
+        return None
 
 
 def require_opencv() -> None:
