@@ -218,7 +218,7 @@ def test_a_run_that_is_interrupted_and_killed_ends_with_the_rows_of_one_that_was
         assert monotonic() < latest
         sleep(0.02)
     assert kept < len(parts(output)) < len(whole)
-    (output / ".left-behind.tmp").touch()
+    (output / f".{'0a' * 16}.tmp").touch()
 
     went_on = program(ran, output)
     said, problems = went_on.communicate()
@@ -261,6 +261,15 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_the_next_goes_on_with_the_
     found = rows(tmp_path / "out")
     assert [Path(row["source"]).stem for row in found] == [f"{i:04d}" for i in range(10)]
     assert [row["error"] for row in found] == [None] * 9 + ["no such file"]
+
+
+def test_hidden_files_and_folders_of_the_user_stay(jaxface, stubbed, tmp_path):
+    grey(tmp_path / "in", 1)
+    (tmp_path / "out" / f".{'0b' * 16}.tmp").mkdir(parents=True)
+    (tmp_path / "out" / ".notes.tmp").write_text("mine")
+    before = set((tmp_path / "out").iterdir())
+    assert jaxface("dataset", "in", "-o", "out", *stubbed).exit_code == 0
+    assert set((tmp_path / "out").glob(".*")) == before
 
 
 def test_images_come_from_folders_patterns_and_lists(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
+import re
 import uuid
 from collections.abc import Iterable
 from io import BytesIO
@@ -41,6 +42,12 @@ def atomic_write_all(files: dict[Path, bytes]) -> None:
         for path in (*temporary.values(), *placed):
             path.unlink(missing_ok=True)
         raise
+
+
+def left_behind(folder: Path) -> list[Path]:
+    """The temporary files in a folder of writing that was killed."""
+    named = (path for path in folder.glob(".*.tmp") if re.fullmatch(r"\.[0-9a-f]{32}\.tmp", path.name))
+    return [path for path in named if path.is_file() and not path.is_symlink()]
 
 
 class Inputs:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from jaxface.export.files import atomic_write
+from jaxface.export.files import atomic_write, left_behind
 from jaxface.pipelines.sources import find_images, read_list, write_list
 from jaxface.pipelines.stages import Part, Settings, record
 
@@ -54,7 +54,7 @@ def started(images: str, folder: Path, settings: Settings) -> Iterator[Run]:
                 raise ValueError(f"{folder}: has parts of a run and no {RUN} that tells which; give another folder")
             write_list(folder / SOURCES, sources)
             atomic_write(folder / RUN, (json.dumps(asked, indent=2) + "\n").encode())
-        for left in folder.glob(".*.tmp"):  # by a process that was killed
+        for left in left_behind(folder):
             left.unlink()
         size = settings.part_images
         parts = [Part(i, sources[i * size : (i + 1) * size]) for i in range(-(-len(sources) // size))]
