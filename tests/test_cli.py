@@ -109,6 +109,27 @@ def test_two_faces_of_a_photograph_get_a_set_of_files_each(jaxface, tmp_path, ph
     assert " ".join(rows[1][3:]) in ("converged", "max iterations")
 
 
+def test_a_further_run_leaves_no_face_of_the_one_before(jaxface, tmp_path, photograph, pair):
+    left = {"fit.npz", "face-2", "face-4", "face-04"}
+    for options in [], ["--same-person"]:
+        for name in "face-2/face.mtl", "face-2/mine.txt", "face-3/fit.npz", "face-4/fit.json", "face-04/fit.npz":
+            (tmp_path / "out" / name).parent.mkdir(exist_ok=True, parents=True)
+            (tmp_path / "out" / name).write_text('{"face": 0}')  # of a photograph of its own, named face-4
+        (tmp_path / "out" / "fit.npz").touch()
+        assert jaxface("fit", pair, "-o", "out", "-f", "npz").exit_code == 0
+        assert names(tmp_path / "out") == left
+        assert names(tmp_path / "out" / "face-2") == {"fit.npz", "face.mtl", "mine.txt"}
+        assert jaxface("fit", photograph, "-o", "out", "-f", "npz", *options).exit_code == 0
+        assert names(tmp_path / "out") == left and names(tmp_path / "out" / "face-2") == {"mine.txt"}
+
+
+def test_a_photograph_beside_one_named_face_2_leaves_it(jaxface, tmp_path, photograph):
+    shutil.copy(photograph, tmp_path / "face-2.png")
+    assert jaxface("fit", photograph, "face-2.png", "-o", "out", "-f", "npz").exit_code == 0
+    assert jaxface("fit", photograph, "-o", "out", "-f", "npz").exit_code == 0
+    assert names(tmp_path / "out" / "face-2") == {"fit.npz"}
+
+
 def test_formats_and_options_are_taken(jaxface, tmp_path, photograph):
     result = jaxface("fit", photograph, "-o", "a/b/out", "-f", "JSON, ply", "--variant", "2d+3d+w", "--iterations", 2)
     assert (result.exit_code, result.stderr) == (0, "")

@@ -1,11 +1,13 @@
 """One photograph from file to files: read, detect, fit, export, each timed and each allowed to fail with a sentence."""
 
 import errno
+import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -38,6 +40,9 @@ USUAL = tuple(name for name in FILES if name != "report")
 """What is written unless more is asked for: a report holds the others' pictures and mesh once more."""
 
 MESHES = ("obj", "ply", "glb")
+
+_OWN = (*FILES.values(), "face.mtl", "face_texture.png")
+"""Every file that is written for a face."""
 
 
 @dataclass
@@ -72,7 +77,8 @@ def fit_image(
 
     The first face's files go into ``folder``, those of further faces, in the order found, into ``folder/face-2``,
     ``folder/face-3`` and so on. Nothing is raised for a photograph that cannot be read, shows no face or cannot be
-    written: the report says so, and of a face either all files are there or none.
+    written: the report says so, and of a face either all files are there or none. Where the folder held faces before,
+    those beyond the ones now found are removed.
 
     Args:
       finder: an open ``jaxface.pipelines.faces.finder``.
@@ -87,11 +93,13 @@ def fit_image(
         report.results = [jax.block_until_ready(fit(model, face, options)) for face in faces]
         report.fit_s = time.perf_counter() - started
 
-        started = time.perf_counter()
+        started, again = time.perf_counter(), holds_face(folder)
         for index, (face, result) in enumerate(zip(faces, report.results, strict=True)):
             into = folder if index == 0 else folder / f"face-{index + 1}"
             write_face(into, formats, image, model, face, result, options, path, index, inputs)
             report.folders.append(into)
+        if again:
+            remove_further(folder, len(faces), path, inputs)
         report.export_s = time.perf_counter() - started
         require_fitted(report)
     return report
@@ -187,6 +195,37 @@ def write_face(
 
             fitted = model, result, image, landmarks, options
             write_report(files["report"], *fitted, texture=baked, source=name, face=index, together=together)
+
+
+def holds_face(folder: Path) -> bool:
+    """Whether there are files of a face in a folder."""
+    return any((folder / name).is_file() for name in _OWN)
+
+
+def remove_further(folder: Path, count: int, source: Path, inputs: Inputs) -> None:
+    """Remove the further faces of an earlier photograph in a folder that now holds ``count`` faces of ``source``. Other
+    files stay, and so does the folder of a photograph that is itself named face-2.
+
+    Raises:
+      ValueError: one of the files is an input.
+    """
+    for further in folder.glob("face-*"):
+        number = re.fullmatch(r"face-([1-9]\d*)", further.name)
+        if number and int(number[1]) > count and not _is_first(further):
+            files = [further / name for name in _OWN if (further / name).is_file()]
+            inputs.require_kept(source, files)
+            for file in files:
+                file.unlink()
+            with suppress(OSError):  # something else is in it
+                further.rmdir()
+
+
+def _is_first(folder: Path) -> bool:
+    """Whether a folder holds the first face of a photograph, as far as its ``fit.json`` says so."""
+    try:
+        return json.loads((folder / FILES["json"]).read_bytes())["face"] == 0
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 @contextmanager

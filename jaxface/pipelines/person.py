@@ -18,6 +18,8 @@ from jaxface.pipelines.faces import NO_FACE, Finder
 from jaxface.pipelines.image import (
     MESHES,
     ImageReport,
+    holds_face,
+    remove_further,
     require_fitted,
     search,
     staged,
@@ -80,10 +82,12 @@ def fit_person(
             if failure is not None:
                 raise failure
             report.results, report.fit_s = [results[index]], fit_s
-            started, image = time.perf_counter(), read_image(path)
+            started, image, again = time.perf_counter(), read_image(path), holds_face(folder)
             fitted = faces[index], results[index], options
             write_face(folder, formats, image, model, *fitted, path, 0, inputs, names)
             report.folders.append(folder)
+            if again:
+                remove_further(folder, 1, path, inputs)
             if index == frontal:
                 _write_neutral(output, formats, image, model, results[index], path, inputs)
             report.export_s = time.perf_counter() - started
