@@ -92,6 +92,14 @@ def test_several_photographs_get_a_folder_each_and_bad_ones_a_line_each(jaxface,
     assert json.loads((tmp_path / "out" / strange.stem / "fit.json").read_text())["source"] == strange.name
 
 
+def test_a_search_in_vain_takes_its_time_too(jaxface, tmp_path, photograph):
+    Image.new("RGB", (300, 200), "teal").save(tmp_path / "nobody.png")
+    result = jaxface("fit", photograph, "nobody.png", "-o", "out", "-f", "json")
+    assert result.exit_code == 1
+    row = result.stdout.splitlines()[3].split()
+    assert row[:3] == ["nobody.png", "0", "failed"] and float(row[3]) > 0
+
+
 def test_two_faces_of_a_photograph_get_a_set_of_files_each(jaxface, tmp_path, photograph):
     image = read_image(photograph)
     Image.fromarray(np.concatenate([image, image[:, ::-1]], axis=1)).save(tmp_path / "two.png")

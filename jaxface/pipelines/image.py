@@ -123,11 +123,12 @@ def search(
 ) -> tuple[np.ndarray, list[Landmarks]]:
     """The photograph and its faces; raises a ``ValueError`` where it cannot be read or shows none."""
     started = time.perf_counter()
-    image = read_image(report.path)
-    file = file_of(report.path, landmarks) if landmarks else None
-    faces = finder.find(image, file, depth=options.variant != "2d")
-    report.detect_s = time.perf_counter() - started
-    return image, faces
+    try:
+        image = read_image(report.path)
+        file = file_of(report.path, landmarks) if landmarks else None
+        return image, finder.find(image, file, depth=options.variant != "2d")
+    finally:
+        report.detect_s = time.perf_counter() - started
 
 
 def require_fitted(report: ImageReport) -> None:
