@@ -16,7 +16,7 @@ from rich.console import Console
 
 import jaxface.pipelines.image as pipeline
 from jaxface.cli.session import _folders, _table
-from jaxface.cli.terminal import printable
+from jaxface.cli.terminal import print_table, printable
 from jaxface.detection import read_image
 from jaxface.export.records import read_npz
 from jaxface.model import load_model, save_model
@@ -293,13 +293,13 @@ def test_folders_never_meet():
     assert [str(folder) for folder in _folders(dots, Path("o"))] == ["o/...jpg", "o/..jpg", "o/.jpg"]
 
 
-@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize("width", [1, 40, 50, 80, 200])
 def test_the_table_breaks_no_number_and_no_usual_name(width):
     from small_model import small_result
 
     report = ImageReport(Path("DSC_00012345.jpeg"), [small_result(-83.4)], [Path("o")], None, 0.0567, 4.4567, 3.9567)
     drawn = StringIO()
-    Console(file=drawn, width=width).print(_table([report]))
+    print_table(Console(file=drawn, width=width), _table([report]))
     lines = [line.split() for line in drawn.getvalue().splitlines()]
     assert len(lines) == 3
     assert lines[2] == ["DSC_00012345.jpeg", "1", "-83.4", "+0.0", "+0.0", "converged", "57", "4457", "3957"]

@@ -1,12 +1,18 @@
 import json
+from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from rich.console import Console
 
+from jaxface.cli.detect import _table
+from jaxface.cli.terminal import print_table
 from jaxface.detection import detect, read_image, read_landmarks, write_landmarks
 from jaxface.detection.faces import box
 from jaxface.export.records import read_npz
+from jaxface.pipelines.landmarks import DetectionReport
 from jaxface.types import Landmarks
 
 pytestmark = pytest.mark.usefixtures("no_user_cache")
@@ -50,6 +56,27 @@ def test_detect_draws_and_writes_every_face(jaxface, tmp_path, photograph, pair,
     (x, y), (right_edge, bottom) = np.rint(box(found)[:2]).astype(int), np.rint(box(found)[2:]).astype(int)
     assert changed[y, x + 20 : right_edge - 20].all() and changed[bottom, x + 20 : right_edge - 20].all()
     assert not changed[300:400, 60:500].any()
+
+
+@pytest.mark.parametrize("width", [1, 40, 50, 80])
+def test_the_table_breaks_no_number_and_no_usual_name(found, width):
+    drawn = StringIO()
+    report = DetectionReport(
+        Path("DSC_00012345.jpeg"), [Landmarks(found.xy + 12000, found.xyz)], [0.98765], None, 1.2345
+    )
+    print_table(Console(file=drawn, width=width), _table([report]))
+    (_, _, row) = (line.split() for line in drawn.getvalue().splitlines())
+    sides = [f"{side:.0f}" for side in box(report.faces[0])]
+    assert row == ["DSC_00012345.jpeg", "1", "0.99", *sides, "1234"] and all(len(side) == 5 for side in sides)
+
+
+def test_long_names_fold_where_the_numbers_leave_room():
+    drawn = StringIO()
+    points = np.zeros((68, 2))
+    report = DetectionReport(Path("n" * 100), [Landmarks(points, np.zeros((68, 3)))], [0.5])
+    print_table(Console(file=drawn, width=60), _table([report]))
+    lines = drawn.getvalue().splitlines()
+    assert all(len(line) <= 60 for line in lines) and drawn.getvalue().count("n") == 100
 
 
 def test_what_detect_wrote_is_fitted_as_if_it_were_detected(jaxface, tmp_path, photograph, pair):

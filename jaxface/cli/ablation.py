@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from jaxface.cli.options import ContourName, LossName, Output, fit_options
-from jaxface.cli.terminal import console, face_model, printable, require_writable
+from jaxface.cli.terminal import console, face_model, print_table, printable, require_writable
 
 
 def ablation(
@@ -69,7 +69,7 @@ def ablation(
         raise typer.BadParameter(str(error)) from None
     console().print(printable(report.title))
     for measure, rows in report.tables.items():
-        console().print(table(measure, rows))
+        print_table(console(), table(measure, rows))
     console().print(f"written to {printable(str(output))}", soft_wrap=True)
 
 

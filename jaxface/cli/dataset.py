@@ -20,7 +20,7 @@ from jaxface.cli.options import (
     fit_options,
     require_calibration,
 )
-from jaxface.cli.terminal import console, face_model, printable, require_writable
+from jaxface.cli.terminal import console, face_model, print_table, printable, require_writable
 
 _REASONS = 5
 """How many of the reasons for failures are told."""
@@ -125,7 +125,7 @@ def _report(output: Path, images: int, done, seconds: float) -> int:
     for reason, count in list(reasons.items())[:_REASONS]:
         results.print(f"  {count} {printable(reason)}", soft_wrap=True)
     if done.images:
-        results.print(_table(done))
+        print_table(results, _table(done))
         results.print(f"{done.images} images in {seconds:.1f} s: {_rates(done, seconds)}")
     results.print(f"written to {printable(str(output))}", soft_wrap=True)
     return 0 if faces and set(reasons) <= {NO_FACE} else 1

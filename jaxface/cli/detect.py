@@ -9,7 +9,7 @@ from rich.table import Table
 
 from jaxface.cli.choices import DETECTION_FILES
 from jaxface.cli.options import DetectorName, Images, MinScore, Output, WhichFaces, formats_of, some_of
-from jaxface.cli.terminal import console, printable, require_writable
+from jaxface.cli.terminal import console, print_table, printable, require_writable
 
 
 def detect(
@@ -47,7 +47,7 @@ def detect(
             if report.error:
                 errors.print(printable(report.error), style="red", soft_wrap=True)
     if any(report.faces for report in reports):
-        results.print(_table(reports))
+        print_table(results, _table(reports))
         results.print(f"written to {printable(str(output))}", soft_wrap=True)
     raise typer.Exit(0 if all(report.error is None for report in reports) else 1)
 

@@ -10,7 +10,7 @@ from rich.progress import track
 from rich.table import Table
 
 from jaxface.cli.options import Output
-from jaxface.cli.terminal import console, face_model, printable, require_writable
+from jaxface.cli.terminal import console, face_model, print_table, printable, require_writable
 
 _NAMES = ("micc85", "micc95", "now", "nonrigid", "aflw2000")
 
@@ -72,7 +72,7 @@ def _meshes(predicted: Path, true: Path | None, protocol: str, output: Path, sou
             errors.print(printable(reports[-1].error), style="red", soft_wrap=True)
     write_report(output / JSON, protocol, reports)
     if any(report.error is None for report in reports):
-        results.print(_table(reports, protocol))
+        print_table(results, _table(reports, protocol))
     results.print(f"written to {printable(str(output))}", soft_wrap=True)
     return 0 if all(report.error is None for report in reports) else 1
 
@@ -125,6 +125,6 @@ def _aflw2000(predicted: Path, true: Path | None, protocol: str, output: Path, s
     for heading, found, kind in rows:
         values = [f"{found[name]:.2f}" if name in found else "" for name in (*BINS, "mean")]
         table.add_row(heading, *values, str(report.faces[kind]))
-    console().print(table)
+    print_table(console(), table)
     console().print(f"written to {printable(str(output))}", soft_wrap=True)
     return 0 if not report.errors else 1

@@ -14,7 +14,7 @@ from rich.progress import track
 from rich.table import Table
 
 from jaxface.cli.interrupts import interrupts, loading
-from jaxface.cli.terminal import console, face_model, printable, require_writable
+from jaxface.cli.terminal import console, face_model, print_table, printable, require_writable
 from jaxface.detection.landmark_files import SUFFIXES
 from jaxface.export.files import Inputs
 from jaxface.fitting import FitOptions
@@ -64,7 +64,7 @@ def run(
             if report.error:
                 errors.print(printable(report.error), style="red", soft_wrap=True)
     if any(report.results for report in reports):
-        results.print(_table(reports))
+        print_table(results, _table(reports))
     if any(report.folders for report in reports):
         results.print(f"written to {printable(str(output))}", soft_wrap=True)
     return 0 if all(report.ok for report in reports) else 1

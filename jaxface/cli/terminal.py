@@ -5,9 +5,11 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 
 _ANY_WIDTH = 10_000
-"""Columns of an output that is not a terminal: nothing wraps."""
+"""Columns of an output that is not a terminal, or a narrow one: nothing wraps."""
 
 
 def printable(text: str) -> str:
@@ -21,6 +23,20 @@ def console(stderr: bool = False) -> Console:
     if not console.is_terminal:
         console.width = _ANY_WIDTH
     return console
+
+
+def print_table(output: Console, table: Table) -> None:
+    """Print a table; where the terminal is too narrow for it, even with its names folded, as if there were none: the
+    terminal breaks the lines, where rich would leave digits and whole names out."""
+    folding = [column for column in table.columns if column.overflow == "fold"]
+    for column in folding:
+        column.max_width = column.min_width
+    least = Measurement.get(output, output.options.update(max_width=_ANY_WIDTH), table).maximum
+    for column in folding:
+        column.max_width = None
+    if least > output.width:
+        output.width = _ANY_WIDTH
+    output.print(table)
 
 
 def face_model(source: str | None, argument: str):

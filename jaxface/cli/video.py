@@ -20,7 +20,7 @@ from jaxface.cli.options import (
     require_joint,
     some_of,
 )
-from jaxface.cli.terminal import console, face_model, printable, require_writable
+from jaxface.cli.terminal import console, face_model, print_table, printable, require_writable
 
 _RECORDING = "camera.mp4"
 
@@ -86,7 +86,7 @@ def video(
     if report.error:
         errors.print(printable(report.error), style="red", soft_wrap=True)
     if report.people:
-        results.print(_table(report))
+        print_table(results, _table(report))
         results.print(_rates(report))
     if report.written:
         results.print(f"written to {printable(str(output))}", soft_wrap=True)
