@@ -67,7 +67,7 @@ def test_a_reader_that_leaves_early_ends_it_quietly_even_without_a_cache(program
     with program("fit", photograph, "-o", "out", "-f", "json", env=refused) as leaving:
         leaving.stdout.close()
         assert leaving.stderr.read() == ""
-    assert names(tmp_path / "out") == {"fit.json"}
+    assert leaving.returncode == 0 and names(tmp_path / "out") == {"fit.json"}
 
 
 def test_a_closed_stderr_stops_nothing(program, tmp_path, photograph):

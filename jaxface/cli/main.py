@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from jaxface.cli import ablation, dataset, demo, detect, evaluate, fit, mesh, model, video
 from jaxface.cli import app as page
-from jaxface.cli.terminal import printable
+from jaxface.cli.terminal import console, printable
 
 _UsageError: Any = typer.BadParameter.__base__
 """Click's, which typer does not name."""
@@ -28,14 +28,18 @@ class _OneLineErrors(TyperGroup):
             if type(error).__name__ == "NoArgsIsHelpError":
                 error.show()
             else:
-                typer.echo(f"Error: {printable(error.format_message())}", err=True)
+                _tell(error.format_message())
             code = error.exit_code
         except (typer.Abort, KeyboardInterrupt):
             code = 130
         except OSError as error:
-            typer.echo(f"Error: {printable(str(error))}", err=True)
+            _tell(str(error))
             code = 1
         sys.exit(code)
+
+
+def _tell(error: str) -> None:
+    console(stderr=True).print(f"Error: {printable(error)}", soft_wrap=True)
 
 
 app = typer.Typer(
@@ -60,7 +64,7 @@ app.add_typer(model.app, name="model")
 
 def _version(asked: bool | None) -> None:
     if asked:
-        typer.echo(_told())
+        console().print(_told(), soft_wrap=True)
         raise typer.Exit()
 
 

@@ -1,5 +1,6 @@
 """What every command says to a terminal: in one line, with the names of files made printable."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -17,9 +18,17 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Whoever read the output has left: the rest of it goes nowhere, and the run ends as it would have ended."""
+        self.quiet = True
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), self.file.fileno())
+
+
 def console(stderr: bool = False) -> Console:
     """A terminal, or a wide page where it is none; names in brackets or colons stay as they are."""
-    console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    console = _Console(stderr=stderr, markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
         console.width = _ANY_WIDTH
     return console
