@@ -298,13 +298,18 @@ def test_images_come_from_folders_patterns_and_lists(tmp_path, monkeypatch):
         ("none/*.jpg", "no file matches none/*.jpg"),
         ("missing", "missing: no such folder or list of images"),
         ("empty.txt", "no line in the list empty.txt"),
-        ("image.png", "image.png: takes a folder, or a text file with a path in each line; no line is a file's"),
+        ("image.png", "image.png: takes a folder, or a text file with a path in each line; this is an image"),
+        ("large.png", "large.png: takes a folder, or a text file with a path in each line; this is an image"),
+        ("noise", "noise: takes a folder, or a text file with a path in each line; no line is a file's"),
     ],
 )
 def test_what_names_no_image_is_refused_in_a_line(jaxface, tmp_path, given, said):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty.txt").touch()
     stub_detector.paint(tmp_path / "image.png", (1, 2, 3))
+    Image.new("1", (12_000, 10_000)).save(tmp_path / "large.png")
+    (tmp_path / "image.png").write_bytes((tmp_path / "image.png").read_bytes() + b"\nlarge.png\n")
+    (tmp_path / "noise").write_bytes(b"\xff\xd9\n.\n/\nempty\n")
     result = jaxface("dataset", given, "-o", "out")
     assert (result.exit_code, result.stderr) == (2, f"Error: Invalid value: {said}\n")
     assert not (tmp_path / "out").exists()

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import warnings
 from codecs import BOM_UTF8
 from pathlib import Path
 
@@ -25,10 +26,13 @@ def find_images(images: str) -> list[str]:
         found = sorted(_inside(path))
         missing = f"no image in the folder {images}"
     elif path.is_file():
+        takes = f"{images}: takes a folder, or a text file with a path in each line"
+        if _is_image(path):
+            raise ValueError(f"{takes}; this is an image")
         found = read_list(path)
         missing = f"no line in the list {images}"
-        if found and not any(map(os.path.lexists, found)):  # an image, or another kind of file
-            raise ValueError(f"{images}: takes a folder, or a text file with a path in each line; no line is a file's")
+        if found and not any(map(os.path.isfile, found)):
+            raise ValueError(f"{takes}; no line is a file's")
     elif glob.has_magic(images):
         found = sorted(name for name in glob.iglob(images, recursive=True) if os.path.isfile(name))
         missing = f"no file matches {images}"
@@ -37,6 +41,20 @@ def find_images(images: str) -> list[str]:
     if not found:
         raise ValueError(missing)
     return list(dict.fromkeys(map(os.path.abspath, found)))
+
+
+def _is_image(path: Path) -> bool:
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of a large one
+            with Image.open(path):
+                return True
+    except Image.DecompressionBombError:
+        return True
+    except Exception:  # Pillow's readers may raise anything; what is wrong with a list is said where it is read
+        return False
 
 
 def _inside(folder: Path):
