@@ -139,12 +139,31 @@ class TestManyPairs:
         write(tmp_path / "fits/carl.ply", chubby)  # without a scan
         result = run("fits", "scans", "-o", "out")
         assert result.exit_code == 0, result.output
-        assert "anna/smile" in result.output and "all" in result.output and "carl" not in result.output
+        assert "anna/smile" in result.stdout and "all" in result.stdout and "carl" not in result.stdout
+        assert result.stderr == "fits/carl.ply: has no truth, and is not measured\n"
         for name in ("anna/smile", "bert"):
             assert (tmp_path / "out" / name / "error.png").is_file()
         record = json.loads((tmp_path / "out/evaluation.json").read_text())
         each = [pair["rmse_mm"] for pair in record["pairs"]]
         assert record["summary"]["all"]["rmse_mm"] == pytest.approx(np.mean(each))
+
+    def test_a_truth_without_a_prediction_has_failed(self, run, tmp_path, face, chubby):
+        write(tmp_path / "fits/a.ply", chubby)
+        for name in ("a", "b/v1.2"):
+            write(tmp_path / f"scans/{name}.obj", face)
+        result = run("fits", "scans", "-p", "now", "-o", "out")
+        assert (result.exit_code, result.stderr) == (1, "b/v1.2: mesh fits/b/v1.2.obj: no such file\n")
+        record = json.loads((tmp_path / "out/evaluation.json").read_text())
+        assert [(pair["name"], pair["error"] is None) for pair in record["pairs"]] == [("a", True), ("b/v1.2", False)]
+        assert record["summary"]["all"]["mean_mm"] == record["pairs"][0]["mean_mm"]
+
+    def test_a_face_in_several_formats_counts_once(self, run, tmp_path, face, chubby):
+        for path, mesh in ("fits/a.obj", face), ("fits/a.ply", chubby), ("fits/b.obj", face), ("scans/a.obj", face):
+            write(tmp_path / path, mesh)
+        result = run("fits", "scans", "-o", "out")
+        assert (result.exit_code, result.stderr) == (0, "fits/b.obj: has no truth, and is not measured\n")
+        (pair,) = json.loads((tmp_path / "out/evaluation.json").read_text())["pairs"]
+        assert pair["mean_mm"] > 0.5
 
     def test_a_csv_and_its_groups(self, run, tmp_path, face, chubby):
         write(tmp_path / "data/a.ply", chubby)
@@ -252,6 +271,22 @@ class TestDataSets:
         assert summary["all"]["rmse_mm"] == pytest.approx(
             (2 * summary["subject_01"]["rmse_mm"] + summary["subject_02"]["rmse_mm"]) / 3
         )
+
+    def test_a_subject_of_micc_without_a_mesh_has_failed(self, run, tmp_path, face):
+        root = tmp_path / "Florence"
+        for subject in ("subject_01", "subject_02"):
+            write(root / subject / "Model/frontal1/obj/1.obj", face, ".pp")
+        (root / "subject_03/Model").mkdir(parents=True)  # without a scan
+        write(tmp_path / "fits/subject_01.ply", face)
+        write(tmp_path / "fits/subject_04.ply", face)
+        result = run("fits", root, "-o", "out")
+        assert result.exit_code == 1
+        assert result.stderr.splitlines() == [
+            "fits/subject_04.ply: has no truth, and is not measured",
+            "subject_02: mesh fits/subject_02.obj: no such file",
+        ]
+        write(tmp_path / "more/subject_03.ply", face)
+        assert "subject_03/Model: has no *.obj in frontal1/obj or frontal2/obj" in run("more", root).stderr
 
     def test_what_a_data_set_lacks_is_named(self, run, tmp_path, face):
         root = tmp_path / "NoW"

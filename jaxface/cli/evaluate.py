@@ -50,7 +50,7 @@ def evaluate(
 
 def _meshes(predicted: Path, true: Path | None, protocol: str, output: Path, source: str | None) -> int:
     from jaxface.cli.session import numbered
-    from jaxface.evaluation.datasets import find_pairs
+    from jaxface.evaluation.datasets import find_pairs, without_truth
     from jaxface.export.files import Inputs
     from jaxface.model.store import source_file
     from jaxface.pipelines.evaluation import JSON, evaluate_pair, write_report
@@ -64,6 +64,9 @@ def _meshes(predicted: Path, true: Path | None, protocol: str, output: Path, sou
     results, errors = console(), console(stderr=True)
     given = chain.from_iterable((p.predicted, p.true, p.predicted_landmarks, p.true_landmarks) for p in pairs)
     inputs, reports = Inputs([*given, source_file(source)]), []
+    if predicted.is_dir():
+        for path in without_truth(predicted, pairs):
+            errors.print(printable(f"{path}: has no truth, and is not measured"), soft_wrap=True)
     for pair in track(
         pairs, "measuring", console=errors, transient=True, disable=len(pairs) == 1 or not errors.is_terminal
     ):

@@ -2,6 +2,7 @@
 them out."""
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def find_pairs(predicted: Path, true: Path | None) -> list[Pair]:
     """The pairs of two mesh files, of two folders, or of a CSV (then without ``true``).
 
     A folder of truths is a data set if it looks like one: NoW has ``scans/`` and ``scans_lmks_onlypp/``, MICC has
-    ``subject_*/Model/``. In any other, a truth has the relative path of its prediction, but for the suffix.
+    ``subject_*/Model/``. In any other, a truth has the relative path of its prediction, but for the suffix. A truth
+    without a prediction has a pair whose ``predicted`` does not exist: it must not go unnoticed.
 
     Raises:
       ValueError: a file or folder is missing, or nothing belongs together; the message says what is taken.
@@ -44,21 +46,27 @@ def find_pairs(predicted: Path, true: Path | None) -> list[Pair]:
         return now_pairs(predicted, true)
     if any(true.glob("subject_*/Model")):
         return micc_pairs(predicted, true)
-    truths = {path.relative_to(true).with_suffix(""): path for path in _meshes(true)}
-    found = {path.relative_to(predicted).with_suffix(""): path for path in _meshes(predicted)}
-    pairs = [Pair(name.as_posix(), found[name], truths[name]) for name in sorted(found) if name in truths]
-    if not pairs:
+    truths, found = _by_name(true, _meshes(true)), _by_name(predicted, _meshes(predicted))
+    if not truths.keys() & found.keys():
         raise ValueError(
             f"{predicted} and {true}: have {len(found)} and {len(truths)} meshes, none with the same relative path"
         )
-    return pairs
+    return [
+        Pair(name, found.get(name, predicted / path.relative_to(true)), path) for name, path in sorted(truths.items())
+    ]
+
+
+def without_truth(predicted: Path, pairs: list[Pair]) -> list[Path]:
+    """The meshes in a folder of predictions that are none of the pairs' predictions."""
+    used = {pair.predicted.with_suffix("") for pair in pairs}
+    return [path for path in _by_name(predicted, _meshes(predicted)).values() if path.with_suffix("") not in used]
 
 
 def now_pairs(predicted: Path, dataset: Path) -> list[Pair]:
     """NoW: ``scans/SUBJECT/*.obj``, ``scans_lmks_onlypp/SUBJECT/*.pp``, and ``imagepathsvalidation.txt``, whose lines
     SUBJECT/CHALLENGE/IMAGE.jpg name the predictions SUBJECT/CHALLENGE/IMAGE.obj or .ply, landmarks beside them.
 
-    An image without a prediction has a pair whose ``predicted`` does not exist: it must not go unnoticed.
+    An image without a prediction has a pair whose ``predicted`` does not exist.
 
     Raises:
       ValueError: the list of images is missing, or a scan that it asks for.
@@ -71,11 +79,9 @@ def now_pairs(predicted: Path, dataset: Path) -> list[Pair]:
         subject, challenge, image = line.split("/")[-3:]
         scan = _one(dataset / "scans" / subject, "*.obj")
         landmarks = _one(dataset / "scans_lmks_onlypp" / subject, "*.pp")
-        stem = predicted / subject / challenge / Path(image).stem
-        mesh = next(
-            (file for file in map(stem.with_suffix, (".obj", ".ply")) if file.is_file()), stem.with_suffix(".obj")
-        )
-        pairs.append(Pair(f"{subject}/{challenge}/{stem.name}", mesh, scan, None, landmarks, challenge))
+        name = f"{subject}/{challenge}/{Path(image).stem}"
+        files = [predicted / f"{name}{ending}" for ending in (".obj", ".ply")]
+        pairs.append(Pair(name, next(filter(Path.is_file, files), files[0]), scan, None, landmarks, challenge))
     return pairs
 
 
@@ -84,20 +90,22 @@ def micc_pairs(predicted: Path, dataset: Path) -> list[Pair]:
     SUBJECT/ of the predictions, or SUBJECT.obj, .ply, ..., belongs to it. The owners give no landmarks: they have to
     lie beside the scan.
 
+    A subject without a mesh has a pair whose ``predicted`` does not exist.
+
     Raises:
-      ValueError: there is no mesh for any subject, or no frontal scan of one that has predictions.
+      ValueError: there is no mesh for any subject, or no frontal scan of one that has a mesh.
     """
     pairs = []
     for folder in sorted(path.parent for path in dataset.glob("subject_*/Model")):
-        subject = folder.name
+        subject, model = folder.name, folder / "Model"
         meshes = [*predicted.glob(f"{subject}.*"), *_meshes(predicted / subject)]
-        for mesh in sorted(path for path in meshes if path.suffix.lower() in MESHES):
-            model = folder / "Model"
-            scan = _one(
-                model / ("frontal1" if any((model / "frontal1/obj").glob("*.obj")) else "frontal2") / "obj", "*.obj"
-            )
-            pairs.append(Pair(mesh.relative_to(predicted).with_suffix("").as_posix(), mesh, scan, group=subject))
-    if not pairs:
+        found = _by_name(predicted, (path for path in meshes if path.suffix.lower() in MESHES))
+        scans = [*sorted(model.glob("frontal1/obj/*.obj")), *sorted(model.glob("frontal2/obj/*.obj"))]
+        if found and not scans:
+            raise ValueError(f"{model}: has no *.obj in frontal1/obj or frontal2/obj")
+        for name, mesh in (found or {subject: predicted / f"{subject}.obj"}).items() if scans else ():
+            pairs.append(Pair(name, mesh, scans[0], group=subject))
+    if not any(pair.predicted.is_file() for pair in pairs):
         raise ValueError(
             f"{predicted}: has no mesh for a subject of {dataset}; takes subject_01/*.obj or subject_01.obj"
         )
@@ -171,6 +179,11 @@ def _inside(path: Path) -> Path:
 
 def _meshes(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in MESHES]
+
+
+def _by_name(folder: Path, meshes: Iterable[Path]) -> dict[str, Path]:
+    """Meshes by their path inside the folder without the suffix: a face in several formats counts once, in the last."""
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(meshes)}
 
 
 def _one(folder: Path, pattern: str) -> Path:
