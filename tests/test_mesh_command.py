@@ -1,14 +1,17 @@
 """``jaxface mesh``: rows of Parquet files back to meshes, chosen by conditions."""
 
+import hypothesis
 import jax
 import numpy as np
 import pyarrow as pa
 import pytest
 import trimesh
+from hypothesis import strategies as st
 
 import jaxface as package
 from jaxface.export.parquet import face_rows, failure_rows, schema, write_rows
 from jaxface.model import save_model
+from jaxface.pipelines.naming import different_names
 from jaxface.pipelines.selection import condition
 from jaxface.pipelines.stages import fingerprint
 from jaxface.types import FitResult, Pose
@@ -39,17 +42,31 @@ def fits(small):
 
 
 @pytest.fixture
-def written(tmp_path, small, fits):
-    """The rows of ``fits`` in the folder ``out``, in two files, and their model in ``small.npz``."""
+def save(tmp_path, small, fits):
+    """``save(sources, faces, frames)``: the rows of ``fits`` in the folder ``out``, in two files, and their model in
+    ``small.npz``."""
     save_model(tmp_path / "small.npz", small)
     told = {"source": str(tmp_path / "small.npz"), "name": "small", "licence": "", "sha256": fingerprint(small)}
     columns = schema({"model": told})
     landmarks = package.Landmarks(np.ones((4, 68, 2), np.float32), np.ones((4, 68, 3), np.float32))
-    table = face_rows(columns, ["/a/x.jpg", "/a/x.jpg", "/b/y.jpg", "/b/z.jpg"], [0, 1, 0, 0], fits, landmarks)
-    (tmp_path / "out").mkdir()
-    write_rows(tmp_path / "out" / "part-0000000.parquet", table.slice(0, 2))
-    none = failure_rows(columns, ["/c/none.jpg"], ["no face was found"])
-    write_rows(tmp_path / "out" / "part-0000001.parquet", pa.concat_tables([none, table.slice(2)]))
+
+    def write(sources, faces, frames=None):
+        table = face_rows(columns, sources, faces, fits, landmarks, frame=frames)
+        (tmp_path / "out").mkdir()
+        write_rows(tmp_path / "out" / "part-0000000.parquet", table.slice(0, 2))
+        none = failure_rows(columns, ["/c/none.jpg"], ["no face was found"])
+        write_rows(tmp_path / "out" / "part-0000001.parquet", pa.concat_tables([none, table.slice(2)]))
+
+    return write
+
+
+@pytest.fixture
+def written(save):
+    save(["/a/x.jpg", "/a/x.jpg", "/b/y.jpg", "/b/z.jpg"], [0, 1, 0, 0])
+
+
+def meshes(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.usefixtures("written")
@@ -66,9 +83,9 @@ def test_rows_become_the_meshes_that_were_fitted(jaxface, tmp_path, small, fits)
 @pytest.mark.usefixtures("written")
 def test_all_fitted_faces_are_taken_and_a_limit_takes_the_first_of_them(jaxface, tmp_path):
     assert "3 faces" in jaxface("mesh", "out", "-o", "all").stdout
-    assert {path.name for path in (tmp_path / "all").iterdir()} == {"x.glb", "x-2.glb", "y.glb"}
+    assert meshes(tmp_path / "all") == {"x.glb", "x/face-2.glb", "y.glb"}
     assert "2 faces" in jaxface("mesh", "out", "-o", "two", "--limit", 2).stdout
-    assert {path.name for path in (tmp_path / "two").iterdir()} == {"x.glb", "x-2.glb"}
+    assert meshes(tmp_path / "two") == {"x.glb", "x/face-2.glb"}
     one_file = jaxface("mesh", "out/part-0000001.parquet", "-o", "one")
     assert "1 faces" in one_file.stdout and (tmp_path / "one" / "y.glb").exists()
 
@@ -79,9 +96,42 @@ def test_a_folder_in_a_files_place_is_named_and_the_other_faces_are_written(jaxf
     result = jaxface("mesh", "out", "-o", "out-meshes", "-f", "ply,glb")
     assert (result.exit_code, result.stdout) == (1, "2 faces written to out-meshes\n")
     assert result.stderr == "out-meshes/x.ply cannot be written (a folder has its name)\n"
-    assert {path.name for path in (tmp_path / "out-meshes").iterdir()} == {
-        f"{name}.{ending}" for name in ("x", "x-2", "y") for ending in ("ply", "glb")
-    }
+    assert meshes(tmp_path / "out-meshes") == {"x.glb", "x/face-2.ply", "x/face-2.glb", "y.ply", "y.glb"}
+
+
+@pytest.mark.parametrize(
+    "sources, faces, frames, named",
+    [
+        (["/1/a.jpg", "/1/a.jpg", "/2/A.png", "/3/a.jpg"], [0, 1, 0, 0], None, ["a", "a/face-2", "A-2", None]),
+        (["/1/a.jpg", "/2/a.jpg", "/2/a.jpg", "/3/a-2.jpg"], [0, 0, 3, 0], None, ["a", "a-2", "a-2/face-4", None]),
+        (["/3/a-2.jpg", "/1/a.jpg", "/2/a.jpg", "/4/a.jpg"], [0, 0, 0, 0], None, ["a-2-1", "a", "a-2", None]),
+        (["clip.mp4"] * 4, [0, 1, 0, 0], [7, 7, 8, 9], ["1/frame-000007", "2/frame-000007", "1/frame-000008", None]),
+    ],
+)
+def test_a_face_has_one_file_whatever_is_chosen(jaxface, tmp_path, save, sources, faces, frames, named):
+    save(sources, faces, frames)
+    expected = [f"clip/person-{name}.glb" if frames else f"{name}.glb" for name in named[:3]]
+    for yaw, name in zip(YAWS, expected, strict=False):
+        assert jaxface("mesh", "out", "--where", f"abs(yaw_deg - {yaw}) < 1", "-o", f"{yaw}").exit_code == 0
+        assert meshes(tmp_path / f"{yaw}") == {name}
+    for number, there in enumerate((expected[:2], expected[2:])):
+        assert jaxface("mesh", f"out/part-000000{number}.parquet", "-o", f"part-{number}").exit_code == 0
+        assert meshes(tmp_path / f"part-{number}") == set(there)
+
+
+OWN = ["a", "A", "a-2", "a-2-1", "a-1", "a-02", "ß", "SS", "ss-2", ".a", "..", "a.", "a\n"]
+
+
+@hypothesis.given(
+    st.lists(st.tuples(st.sampled_from("pqrs"), st.sampled_from(OWN)), min_size=1, unique=True), st.data()
+)
+def test_names_are_different_and_do_not_depend_on_what_is_asked_for(found, data):
+    files = [f"/{folder}/{own}.jpg" for folder, own in found]
+    arrays = [pa.array(files[:3], pa.string()), pa.array(files[2:], pa.string())]
+    names = different_names(files, arrays)
+    assert len({name.casefold() for name in names.values()}) == len(files)
+    some = data.draw(st.lists(st.sampled_from(files), min_size=1))
+    assert different_names(some, arrays) == {file: names[file] for file in some}
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,11 @@ def mesh(
 ) -> None:
     """Turn rows of fitted faces into meshes.
 
-    They are named as their photographs are. A condition takes the columns of numbers and text (docs/scale.md lists
-    them), + - * /, comparisons, and, or, not, is None, in (...), abs(...), startswith(column, "...") and
-    contains(column, "...").
+    A photograph's first face becomes NAME.glb, its further ones NAME/face-2.glb, ...; a video's faces
+    NAME/person-1/frame-000000.glb, ... Photographs of one name get a number.
+
+    A condition takes the columns of numbers and text (docs/scale.md lists them), + - * /, comparisons, and, or, not,
+    is None, in (...), abs(...), startswith(column, "...") and contains(column, "...").
 
     \b
     Examples:
@@ -40,7 +42,7 @@ def mesh(
       jaxface mesh rows --where 'contains(source, "anna")' --formats obj
       jaxface mesh rows --limit 10 --output some
     """
-    from jaxface.cli.session import names, progress
+    from jaxface.cli.session import progress
     from jaxface.pipelines.meshes import select
 
     chosen = some_of(_FORMATS, formats)
@@ -55,17 +57,16 @@ def mesh(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--model") from None
     results, errors = console(), console(stderr=True)
-    stems = names([Path(source) for source in selection.sources()])
-    if not stems:
+    names = selection.names()
+    if not names:
         errors.print("no fitted face meets the condition")
         raise typer.Exit(1)
-    output.mkdir(parents=True, exist_ok=True)
     written = 0
-    for stem, result in zip(progress(stems, "writing", errors), selection.results(), strict=True):
-        files = [output / f"{stem}.{ending}" for ending in chosen]
+    for name, result in zip(progress(names, "writing", errors), selection.results(), strict=True):
+        files = [output / f"{name}.{ending}" for ending in chosen]
         written += all([_written(file, fitted_with, result, errors) for file in files])
     results.print(f"{written} faces written to {printable(str(output))}", soft_wrap=True)
-    raise typer.Exit(0 if written == len(stems) else 1)
+    raise typer.Exit(0 if written == len(names) else 1)
 
 
 def _written(file: Path, model, result, errors) -> bool:
@@ -73,6 +74,7 @@ def _written(file: Path, model, result, errors) -> bool:
     from jaxface.export.meshes import write_mesh
 
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         write_mesh(file, model, result)
     except OSError as error:
         reason = "a folder has its name" if file.is_dir() else error.strerror or error

@@ -12,18 +12,22 @@ import pyarrow.dataset as ds
 from jaxface.export.parquet import read_faces, record_of
 from jaxface.model.morphable import MorphableModel
 from jaxface.pipelines.dataset import parts_of
+from jaxface.pipelines.naming import different_names
 from jaxface.pipelines.selection import condition
 from jaxface.pipelines.stages import fingerprint
 from jaxface.types import FitResult
 
 _AT_A_TIME = 256
+_FITTED = pc.field("error").is_null() & pc.field("status").is_valid()
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Rows of fitted faces that meet a condition, in the files' order, the first ``limit`` of them."""
+    """Rows of fitted faces that meet a condition, in the files' order, the first ``limit`` of them. ``beside`` are the
+    rows of the run that they belong to, which decide their names."""
 
     rows: ds.Dataset
+    beside: ds.Dataset
     where: pc.Expression
     limit: int | None
 
@@ -37,9 +41,15 @@ class Selection:
         if fingerprint(model) != self.model["sha256"]:
             raise ValueError(f"the rows were fitted with the model {self.model['name']!r}, and this is another one")
 
-    def sources(self) -> list[str]:
-        """The file that each face is from."""
-        return [name for batch in self._batches(["source"]) for name in batch["source"].to_pylist()]
+    def names(self) -> list[str]:
+        """A relative path for each face, the same whatever else is chosen: ``NAME`` for a photograph's first face,
+        ``NAME/face-2``, ... for the further ones, ``NAME/person-1/frame-000000`` for a video's."""
+        columns, rows = ["source", "frame", "face"], []
+        for batch in self._batches(columns):
+            rows += zip(*(batch[name].to_pylist() for name in columns), strict=True)
+        fitted = (batch["source"] for batch in self.beside.to_batches(["source"], filter=_FITTED))
+        named = different_names((source for source, _, _ in rows), fitted)
+        return [named[source] + _within(frame, face) for source, frame, face in rows]
 
     def results(self) -> Iterator[FitResult]:
         """The fits, one after another."""
@@ -57,6 +67,12 @@ class Selection:
                 return
 
 
+def _within(frame: int | None, face: int) -> str:
+    if frame is not None:
+        return f"/person-{face + 1}/frame-{frame:06}"
+    return f"/face-{face + 1}" if face else ""
+
+
 def select(rows: Path, where: str | None = None, limit: int | None = None) -> Selection:
     """The fitted faces of a folder that ``jaxface dataset`` wrote, or of one Parquet file.
 
@@ -66,7 +82,8 @@ def select(rows: Path, where: str | None = None, limit: int | None = None) -> Se
     Raises:
       ValueError: there are no rows of jaxface there, or the condition is none.
     """
-    files = parts_of(rows) if rows.is_dir() else [rows]
+    parts = parts_of(rows if rows.is_dir() else rows.parent)
+    files = parts if rows.is_dir() else [rows]
     if not files or not rows.exists():
         raise ValueError(f"{rows}: takes a folder that jaxface dataset wrote, or one of its Parquet files")
     try:
@@ -75,8 +92,8 @@ def select(rows: Path, where: str | None = None, limit: int | None = None) -> Se
             raise ValueError("the rows do not tell the model they were fitted with")
     except (pa.ArrowInvalid, ValueError) as error:
         raise ValueError(f"{rows}: {error}") from None
-    fitted = pc.field("error").is_null() & pc.field("status").is_valid()
-    return Selection(found, fitted if where is None else fitted & _checked(where, found.schema), limit)
+    beside = ds.dataset(list(map(str, parts)), format="parquet") if rows in parts else found
+    return Selection(found, beside, _FITTED if where is None else _FITTED & _checked(where, found.schema), limit)
 
 
 def _checked(where: str, columns: pa.Schema) -> pc.Expression:
