@@ -42,10 +42,11 @@ def plain(count: int, size=(120, 160), grey: int = 90):
     return [np.full((*size, 3), grey, np.uint8)] * count
 
 
-def encoded(path: Path, pictures, codec="mpeg4", rate=RATE, sound_s=0) -> Path:
-    """A video of another kind than ``clip``'s, with so many seconds of silence."""
+def encoded(path: Path, pictures, codec="mpeg4", rate=RATE, sound_s=0, aspect=1) -> Path:
+    """A video of another kind than ``clip``'s, with so many seconds of silence and pixels of such an aspect."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, width=160, height=120)
+        stream.codec_context.sample_aspect_ratio = aspect
         sound = container.add_stream("aac", rate=8000) if sound_s else None
         for picture in pictures:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
@@ -112,6 +113,14 @@ class TestFrames:
         read = list(Video(tmp_path / "both.h264").frames())
         assert len(read) == 10 and {picture.shape for picture in read} == {(120, 160, 3)}
         assert read[-1][60, 80].min() > 180 and read[-1][60, 5].max() < 20  # its sides are bars
+
+    @pytest.mark.parametrize("aspect, width", [(Fraction(4, 3), 213), (Fraction(8, 9), 142), (Fraction(2), 320)])
+    def test_pixels_that_are_not_square_are_made_so(self, tmp_path, aspect, width):
+        half = plain(1)[0].copy()
+        half[:, 80:] = 200
+        (read,) = Video(encoded(tmp_path / "clip.mp4", [half], aspect=aspect)).frames()
+        assert read.shape == (120, width, 3)
+        assert abs(np.searchsorted(read[60, :, 0], 145) - width / 2) <= 2
 
     def test_a_film_that_fails_leaves_nothing(self, tmp_path):
         with pytest.raises(RuntimeError, match="enough"), writing(tmp_path / "film.mp4", RATE) as add:

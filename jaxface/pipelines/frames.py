@@ -32,19 +32,21 @@ class Video:
             self.rate = Fraction(stream.average_rate or _RATE)
 
     def frames(self) -> Iterator[np.ndarray]:
-        """The frames, upright. Those of another size than the first are fitted into it, with bars."""
+        """The frames, upright, in square pixels. Those of another size than the first are fitted into it, with bars."""
         from av.error import FFmpegError
         from PIL import Image, ImageOps
 
         self.problem, size, count, end = None, None, 0, 0.0
         with self._opened() as (container, stream):
             stream.thread_type = "AUTO"
+            aspect = stream.sample_aspect_ratio or 1  # of a pixel
             try:
                 for packet in container.demux():  # sound may go on for longer
                     if packet.pts is not None:
                         end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                     for frame in stream.decode(packet) if packet.stream is stream else ():
-                        picture = Image.fromarray(frame.to_ndarray(format="rgb24"))
+                        width = round(frame.width * aspect)
+                        picture = Image.fromarray(frame.to_ndarray(format="rgb24", width=width))
                         if frame.rotation:  # counter-clockwise, as Pillow's
                             picture = picture.rotate(frame.rotation, expand=True)
                         size = size or picture.size
