@@ -1,5 +1,6 @@
 """``jaxface video``: from a clip to the film, the rows and the heads that move, and a sentence for what is no clip."""
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -121,6 +122,27 @@ class TestFrames:
         (read,) = Video(encoded(tmp_path / "clip.mp4", [half], aspect=aspect)).frames()
         assert read.shape == (120, width, 3)
         assert abs(np.searchsorted(read[60, :, 0], 145) - width / 2) <= 2
+
+    @pytest.mark.parametrize(
+        "matrix, shown",
+        [
+            ((0, 1, -1, 0), lambda picture: np.rot90(picture, -1)),
+            ((-1, 0, 0, -1), lambda picture: picture[::-1, ::-1]),
+            ((0, -1, 1, 0), lambda picture: np.rot90(picture)),
+            ((-1, 0, 0, 1), lambda picture: picture[:, ::-1]),
+            ((1, 0, 0, -1), lambda picture: picture[::-1]),
+            ((0, 1, 1, 0), lambda picture: picture.transpose(1, 0, 2)),
+        ],
+    )
+    def test_a_display_matrix_turns_and_mirrors(self, tmp_path, matrix, shown):
+        stored = np.kron([[40, 90], [140, 190]], np.ones((60, 80)))[..., None].repeat(3, axis=2).astype(np.uint8)
+        content = bytearray(clip(tmp_path / "clip.mp4", [stored]).read_bytes())
+        start = content.index(b"tkhd") + 44
+        across, down = matrix[:2], matrix[2:]
+        content[start : start + 36] = struct.pack(">9i", *(65536 * np.array([*across, 0, *down, 0, 0, 0, 16384])))
+        (tmp_path / "clip.mp4").write_bytes(content)
+        (read,) = Video(tmp_path / "clip.mp4").frames()
+        assert np.abs(read.astype(int) - shown(stored)).mean() < 5
 
     def test_a_film_that_fails_leaves_nothing(self, tmp_path):
         with pytest.raises(RuntimeError, match="enough"), writing(tmp_path / "film.mp4", RATE) as add:

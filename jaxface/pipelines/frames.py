@@ -34,7 +34,7 @@ class Video:
     def frames(self) -> Iterator[np.ndarray]:
         """The frames, upright, in square pixels. Those of another size than the first are fitted into it, with bars."""
         from av.error import FFmpegError
-        from PIL import Image, ImageOps
+        from PIL import ImageOps
 
         self.problem, size, count, end = None, None, 0, 0.0
         with self._opened() as (container, stream):
@@ -45,10 +45,7 @@ class Video:
                     if packet.pts is not None:
                         end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                     for frame in stream.decode(packet) if packet.stream is stream else ():
-                        width = round(frame.width * aspect)
-                        picture = Image.fromarray(frame.to_ndarray(format="rgb24", width=width))
-                        if frame.rotation:  # counter-clockwise, as Pillow's
-                            picture = picture.rotate(frame.rotation, expand=True)
+                        picture = _upright(frame, round(frame.width * aspect))
                         size = size or picture.size
                         yield np.asarray(picture if picture.size == size else ImageOps.pad(picture, size))
                         count += 1
@@ -87,6 +84,20 @@ class Video:
             if not container.streams.video:
                 raise ValueError(f"{self.path}: holds no video")
             yield container, container.streams.video[0]
+
+
+def _upright(frame, width: int):
+    """A decoded frame as a picture of Pillow's, of this width before its display matrix turns or mirrors it."""
+    from PIL import Image, ImageOps
+
+    picture = Image.fromarray(frame.to_ndarray(format="rgb24", width=width))
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return picture
+    (across_x, across_y, _), (down_x, down_y, _), _ = np.frombuffer(matrix, np.int32).reshape(3, 3).astype(float)
+    if across_x * down_y < across_y * down_x:
+        picture = ImageOps.flip(picture)  # which leaves a turn, as the rotation is that of the x axis
+    return picture.rotate(frame.rotation, expand=True)  # counter-clockwise, as Pillow's
 
 
 @contextmanager
