@@ -45,7 +45,7 @@ def plain(count: int, size=(120, 160), grey: int = 90):
 
 def encoded(path: Path, pictures, codec="mpeg4", rate=RATE, sound_s=0, aspect=1) -> Path:
     """A video of another kind than ``clip``'s, with so many seconds of silence and pixels of such an aspect."""
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options={"movflags": "faststart"} if path.suffix == ".mp4" else {}) as container:
         stream = container.add_stream(codec, rate=rate, width=160, height=120)
         stream.codec_context.sample_aspect_ratio = aspect
         sound = container.add_stream("aac", rate=8000) if sound_s else None
@@ -75,7 +75,7 @@ class TestFrames:
             assert np.abs(found.astype(int) - given[0, 0]).max() < 6
         assert [path.name for path in tmp_path.iterdir()] == ["ramp.mp4"]
 
-    @pytest.mark.parametrize("suffix", ["avi", "mkv"])  # the one counts its frames, the other says how long it is
+    @pytest.mark.parametrize("suffix", ["avi", "mp4", "mkv"])  # two count their frames, one says how long it is
     def test_a_video_that_breaks_off_gives_what_is_there(self, tmp_path, suffix):
         noise = np.random.default_rng(0).integers(0, 255, (40, 120, 160, 3)).astype(np.uint8)
         encoded(tmp_path / f"whole.{suffix}", noise)
@@ -98,6 +98,18 @@ class TestFrames:
     def test_a_whole_video_does_not_break_off(self, tmp_path, name, made):
         video = Video(encoded(tmp_path / name, plain(5), **made))
         assert len(list(video.frames())) == 5 and video.problem is None
+
+    @pytest.mark.parametrize("start", [0.0, 0.2, 0.8])  # 0.8 s: a key frame and all before it are hidden
+    def test_a_trimmed_video_does_not_break_off_unless_it_is_cut(self, tmp_path, start):
+        noise = np.random.default_rng(0).integers(0, 255, (50, 120, 160, 3)).astype(np.uint8)
+        content = bytearray(encoded(tmp_path / "clip.mp4", noise).read_bytes())
+        first = content.index(b"elst") + 12  # its length in ms, and where it starts in ticks
+        content[first : first + 8] = struct.pack(">2i", 1000, round(start * 12800))
+        for name, kept in (("trimmed.mp4", len(content)), ("cut.mp4", int(len(content) * (start + 0.5) / 2))):
+            (tmp_path / name).write_bytes(content[:kept])
+        trimmed, cut = Video(tmp_path / "trimmed.mp4"), Video(tmp_path / "cut.mp4")
+        assert len(list(trimmed.frames())) == 25 and trimmed.problem is None
+        assert len(list(cut.frames())) < 25 and "breaks off" in cut.problem
 
     def test_frames_of_another_size_are_fitted_into_the_first(self, tmp_path):
         content = b""

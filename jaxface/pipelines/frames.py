@@ -36,7 +36,7 @@ class Video:
         from av.error import FFmpegError
         from PIL import ImageOps
 
-        self.problem, size, count, end = None, None, 0, 0.0
+        self.problem, size, count, shown, end = None, None, 0, 0, 0.0
         with self._opened() as (container, stream):
             stream.thread_type = "AUTO"
             aspect = stream.sample_aspect_ratio or 1  # of a pixel
@@ -44,18 +44,29 @@ class Video:
                 for packet in container.demux():  # sound may go on for longer
                     if packet.pts is not None:
                         end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-                    for frame in stream.decode(packet) if packet.stream is stream else ():
+                    if packet.stream is not stream:
+                        continue
+                    shown += 0 if packet.is_discard else packet.duration or 0
+                    for frame in stream.decode(packet):
                         picture = _upright(frame, round(frame.width * aspect))
                         size = size or picture.size
                         yield np.asarray(picture if picture.size == size else ImageOps.pad(picture, size))
                         count += 1
-                broken = count < stream.frames if stream.frames else self._ends_early(container, end)
+                counts = stream.frames > 0
+                broken = self._lacks(stream, count, shown) if counts else self._ends_early(container, end)
             except FFmpegError:
                 broken = True
         if not count:
             raise ValueError(f"{self.path}: no frame of it can be read")
         if broken:
             self.problem = f"{self.path}: breaks off after {count} frames"
+
+    def _lacks(self, stream, count: int, shown: int) -> bool:
+        """Whether a file that counts its frames lacks one. It counts what an edit list hides too, as in a trimmed file:
+        one is missing if the packets that are ``shown`` do not last as long as the file tells."""
+        if count >= stream.frames or stream.duration is None:
+            return count < stream.frames
+        return (stream.duration - shown) * stream.time_base >= 1 / self.rate
 
     def _ends_early(self, container, end: float) -> bool:
         """Whether the last packet's ``end`` in seconds is well before the one that the file tells. Of a format without
