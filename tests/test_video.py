@@ -1,6 +1,7 @@
 """``jaxface video``: from a clip to the film, the rows and the heads that move, and a sentence for what is no clip."""
 
 import struct
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -272,6 +273,15 @@ class TestAnimation:
         np.testing.assert_allclose(moved, 1e-3 * model.expression[..., 0], atol=1e-7)
         rest = model.vertices(jnp.array([0.5, -0.3]), jnp.zeros(1))
         np.testing.assert_allclose(self.values(scene, primitive.attributes.POSITION), 1e-3 * rest, atol=1e-6)
+
+    def test_a_model_without_expressions_moves_its_head(self, tmp_path):
+        model = replace(small_model(), expression=jnp.zeros((*small_model().mean.shape, 0)), expression_names=())
+        still = jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), small_result())
+        write_animation(tmp_path / "head.glb", model, replace(still, expression=jnp.zeros((2, 0))), np.arange(2) / 25)
+        scene = GLTF2.load_binary(str(tmp_path / "head.glb"))
+        assert [channel.target.path for channel in scene.animations[0].channels] == ["rotation", "translation"]
+        (mesh,) = scene.meshes
+        assert not mesh.primitives[0].targets and not mesh.weights and "targetNames" not in mesh.extras
 
 
 class TestCommand:

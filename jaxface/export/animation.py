@@ -26,8 +26,9 @@ def write_animation(
     """Write one person of a video as a GLB with an animation.
 
     The mesh is the person's face at rest, in metres; each expression of the model is a morph target of its name, and
-    its weights are the fitted coefficients. The head turns as it does in the video, for a viewer who looks along -z
-    with y up, and moves with it across the image. Between frames, and over those without a fit, a player interpolates.
+    its weights are the fitted coefficients; a model without expressions has neither. The head turns as it does in the
+    video, for a viewer who looks along -z with y up, and moves with it across the image. Between frames, and over those
+    without a fit, a player interpolates.
 
     Args:
       result: F frames of one person, as ``jaxface.fit_sequence`` gives them.
@@ -51,13 +52,13 @@ def write_animation(
     scene = _at_rest(model, frames, texture)
     content = bytearray(scene.binary_blob())
     add = lambda values, kind, **more: _add(scene, content, np.asarray(values, np.float32), kind, **more)
-    (mesh,) = scene.meshes
-    mesh.primitives[0].targets = [Attributes(POSITION=add(offset, "VEC3", of_vertices=True)) for offset in offsets]
-    mesh.weights = frames.expression[0].tolist()
-    mesh.extras = {"targetNames": list(model.expression_names) or [f"{index}" for index in range(len(offsets))]}
-
     moving = {"rotation": ("VEC4", _quaternions(frames)), "translation": ("VEC3", _places(frames))}
-    moving["weights"] = "SCALAR", frames.expression.reshape(-1)
+    if len(offsets):
+        (mesh,) = scene.meshes
+        mesh.primitives[0].targets = [Attributes(POSITION=add(offset, "VEC3", of_vertices=True)) for offset in offsets]
+        mesh.weights = frames.expression[0].tolist()
+        mesh.extras = {"targetNames": list(model.expression_names) or [f"{index}" for index in range(len(offsets))]}
+        moving["weights"] = "SCALAR", frames.expression.reshape(-1)
     at = add(np.asarray(times)[fitted], "SCALAR")
     samplers = [AnimationSampler(input=at, output=add(values, kind)) for kind, values in moving.values()]
     (node,) = (index for index, node in enumerate(scene.nodes) if node.mesh is not None)
