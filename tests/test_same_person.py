@@ -54,6 +54,17 @@ def test_photographs_share_an_identity_that_is_nearer_to_the_truth(jaxface, tmp_
     assert record["options"]["same_person"] == NAMES and abs(record["pose"]["yaw_deg"] - 5) < 5
 
 
+def test_the_photograph_that_looks_most_straight_gives_the_texture(jaxface, tmp_path, face, photographs, monkeypatch):
+    for index, euler_deg in enumerate([(-25.0, 1.0, 0.0), (0.0, 8.0, 0.0), (0.0, -30.0, 0.0)]):
+        landmarks, _ = face(seed=4, euler_deg=euler_deg)
+        np.savez(tmp_path / "points" / f"{index}.npz", xy=landmarks.xy[None], xyz=landmarks.xyz[None])
+    written = []
+    monkeypatch.setattr("jaxface.pipelines.person._write_neutral", lambda *given: written.append(given[-1]))
+    assert jaxface(*CALL, "-o", "out", "-f", "npz", "--same-person").exit_code == 0
+    (straight,) = written
+    assert abs(straight.pose.euler_deg[1] - 8) < 5
+
+
 def test_a_photograph_that_is_missing_is_named_and_left_out(jaxface, tmp_path, photographs):
     result = jaxface(*CALL, "gone.png", "-o", "out", "-f", "npz", "--same-person")
     assert result.exit_code == 1

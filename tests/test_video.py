@@ -19,7 +19,7 @@ from jaxface import camera
 from jaxface.export.animation import write_animation
 from jaxface.fitting import FitOptions
 from jaxface.pipelines.frames import Video, record, writing
-from jaxface.pipelines.video import VideoReport, _followed, fit_video
+from jaxface.pipelines.video import Person, VideoReport, _followed, fit_video
 from jaxface.types import Landmarks
 
 RATE = Fraction(25)
@@ -219,6 +219,14 @@ class TestPeople:
         assert not (tmp_path / "out").exists() and not report.people
         (person,) = _followed(Video(path), flat, False, VideoReport(), lambda *_: None)
         assert person.frames == [0, 1]
+
+    def test_who_looks_down_looks_less_straight_than_who_turns_less_far(self):
+        angles = jnp.array([[-19.0, -1.0, 0.0], [-1.0, 8.0, 30.0], [0.0, 0.0, 0.0]])
+        still = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), small_result())
+        pose = replace(still.pose, rotation=camera.rotation_from_euler(angles))
+        person = Person([5, 6, 7])
+        person.result = replace(still, pose=pose, status=jnp.array([0, 0, 2]))  # the last has no fit
+        assert person.frontal == 6
 
 
 class TestAnimation:

@@ -67,7 +67,7 @@ def fit_person(
     except (ValueError, RuntimeError, MemoryError) as error:
         failure = error
     fit_s = (time.perf_counter() - started) / max(len(faces), 1)
-    frontal = min(results, key=lambda index: _turn(results[index]), default=None)
+    frontal = min(results, key=lambda index: _away(results[index]), default=None)
     names = [readable_name(work[index][0]) for index in faces]
 
     for index, (path, folder, _) in enumerate(work):
@@ -110,9 +110,9 @@ def _together(model: MorphableModel, faces: Sequence[Landmarks], options: FitOpt
     return [jax.tree.map(lambda leaf, index=index: leaf[index], fitted) for index in range(len(faces))]
 
 
-def _turn(result: FitResult) -> float:
-    """How far a face is turned away, in degrees; infinite if it was not fitted."""
-    return abs(float(result.pose.euler_deg[1])) if Status(int(result.status)).fitted else np.inf
+def _away(result: FitResult) -> float:
+    """How far a face looks away: -1 straight into the camera, 1 from behind, infinite if it was not fitted."""
+    return float(result.pose.rotation[2, 2]) if Status(int(result.status)).fitted else np.inf
 
 
 def _write_neutral(

@@ -59,9 +59,9 @@ class Person:
 
     @cached_property
     def frontal(self) -> int:
-        """The frame of the video in which the fitted face is turned the least."""
-        turn = np.abs(np.asarray(self.result.pose.euler_deg)[:, 1])
-        return self.frames[0] + int(np.argmin(np.where(self.fitted, turn, np.inf)))
+        """The frame of the video in which the fitted face looks most straight into the camera."""
+        away = np.asarray(self.result.pose.rotation)[:, 2, 2]  # -1 where the nose points at the viewer
+        return self.frames[0] + int(np.argmin(np.where(self.fitted, away, np.inf)))
 
     @property
     def seen(self) -> FitResult:
