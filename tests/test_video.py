@@ -311,11 +311,17 @@ class TestCommand:
         changed = [np.abs(a.astype(int) - b).mean() for a, b in zip(film, given, strict=True)]
         assert min(changed[:10]) > 4 > max(changed[10:12])
 
-    def test_one_frame_is_a_video(self, jaxface, tmp_path, pixels):
+    def test_one_frame_is_a_video_and_no_person_of_an_earlier_one_is_left(self, jaxface, tmp_path, pixels):
         clip(tmp_path / "one.mp4", moving_crops(pixels, 1))
+        kept = {"person-0.glb", "person-02.glb", "person-2.glb.bak", "person-me.glb", "person-3.obj"}
+        (tmp_path / "out" / "person-4.glb").mkdir(parents=True)
+        for name in ("person-2.glb", "person-11.glb", *kept):  # an earlier video's people, and what is another's
+            (tmp_path / "out" / name).touch()
         result = jaxface("video", "one.mp4", "-o", "out", "-f", "parquet,glb")
         assert result.exit_code == 0, result.output
         assert GLTF2.load_binary(str(tmp_path / "out" / "person-1.glb")).animations
+        written = {"person-1.glb", "person-4.glb", "faces.parquet"}
+        assert {path.name for path in (tmp_path / "out").iterdir()} == written | kept
 
     def test_bad_videos(self, jaxface, tmp_path, monkeypatch):
         clip(tmp_path / "plain.mp4", plain(3))

@@ -1,6 +1,7 @@
 """One video from file to files: follow every face, fit each person's frames together, export."""
 
 import os
+import re
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
@@ -198,6 +199,15 @@ def _export(report, video: Video, folder: Path, model, source, options, smoothne
             times = (person.frames[0] + np.arange(len(person.result.status))) / float(video.rate)
             write_animation(moving, model, person.result, times, texture)
             report.written.append(moving)
+        _remove_others(folder, len(report.people))
+
+
+def _remove_others(folder: Path, people: int) -> None:
+    """Remove the GLBs of an earlier video's people, who are more than this one's."""
+    for file in folder.glob(FILES["glb"]):
+        named = re.fullmatch(r"person-([1-9][0-9]*)\.glb", file.name)
+        if named and int(named[1]) > people and file.is_file() and not file.is_symlink():
+            file.unlink()
 
 
 def _draw(people: list[Person], video: Video, model, bake: bool, textures: list, add, progress) -> None:
