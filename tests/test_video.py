@@ -25,10 +25,14 @@ from jaxface.types import Landmarks
 RATE = Fraction(25)
 
 
-def clip(path: Path, pictures) -> Path:
-    with writing(path, RATE) as add:
-        for picture in pictures:
-            add(picture)
+TICK = Fraction(1, 1000)
+
+
+def clip(path: Path, pictures, times=None) -> Path:
+    """A film at ``RATE``, or with frames at such times."""
+    with writing(path, RATE, TICK if times else 1 / RATE) as add:
+        for index, picture in enumerate(pictures):
+            add(picture, times[index] if times else index / RATE)
     return path
 
 
@@ -99,6 +103,22 @@ class TestFrames:
     def test_a_whole_video_does_not_break_off(self, tmp_path, name, made):
         video = Video(encoded(tmp_path / name, plain(5), **made))
         assert len(list(video.frames())) == 5 and video.problem is None
+        assert video.times == [index / video.rate for index in range(5)] and video.tick == 1 / video.rate
+
+    def test_frames_keep_their_times(self, tmp_path):
+        times = [Fraction(ms, 1000) for ms in (0, 40, 80, 1000, 1040, 2500)]
+        video = Video(clip(tmp_path / "uneven.mp4", plain(6), times))
+        with av.open(str(video.path)) as container:
+            assert [frame.time for frame in container.decode(video=0)] == pytest.approx([float(at) for at in times])
+        assert len(list(video.frames())) == 6
+        assert video.times == times and TICK % video.tick == 0
+
+    def test_frames_go_by_the_rate_where_their_times_do_not_rise(self, tmp_path):
+        path = encoded(tmp_path / "twice.ts", plain(5), codec="mpeg2video")
+        path.write_bytes(2 * path.read_bytes())
+        video = Video(path)
+        assert len(list(video.frames())) == 10
+        assert video.times == [index / RATE for index in range(10)]
 
     @pytest.mark.parametrize("start", [0.0, 0.2, 0.8])  # 0.8 s: a key frame and all before it are hidden
     def test_a_trimmed_video_does_not_break_off_unless_it_is_cut(self, tmp_path, start):
@@ -158,16 +178,16 @@ class TestFrames:
         assert np.abs(read.astype(int) - shown(stored)).mean() < 5
 
     def test_a_film_that_fails_leaves_nothing(self, tmp_path):
-        with pytest.raises(RuntimeError, match="enough"), writing(tmp_path / "film.mp4", RATE) as add:
-            add(plain(1)[0])
+        with pytest.raises(RuntimeError, match="enough"), writing(tmp_path / "film.mp4", RATE, TICK) as add:
+            add(plain(1)[0], Fraction(0))
             raise RuntimeError("enough")
         assert not list(tmp_path.iterdir())
 
-    def test_a_camera_is_recorded_until_it_ends(self, tmp_path, monkeypatch):
+    def test_a_camera_is_recorded_until_it_ends_at_the_pace_that_it_has(self, tmp_path, monkeypatch):
         import cv2
 
         class Camera:
-            left = 6
+            left, now = 6, 50.0
 
             def __init__(self, number):
                 assert number == 3
@@ -177,14 +197,17 @@ class TestFrames:
 
             def read(self):
                 self.left -= 1
+                Camera.now += 0.25 if self.left % 2 else 0.125  # though it tells 25 frames a second
                 return self.left >= 0, plain(1)[0]
 
             def release(self):
                 pass
 
         monkeypatch.setattr(cv2, "VideoCapture", Camera)
+        monkeypatch.setattr("jaxface.pipelines.frames.monotonic", lambda: Camera.now)
         record(3, tmp_path / "camera.mp4", 100.0)
-        assert len(list(Video(tmp_path / "camera.mp4").frames())) == 6
+        video = Video(tmp_path / "camera.mp4")
+        assert len(list(video.frames())) == 6 and video.times == [0, 0.125, 0.375, 0.5, 0.75, 0.875]
 
     @pytest.mark.parametrize("number", [10**20, 12345])
     def test_a_camera_that_is_not_there_cannot_be_opened(self, tmp_path, number):
@@ -194,14 +217,14 @@ class TestFrames:
 
 
 class TestPeople:
-    """Of a detector that sees one face in every frame."""
+    """Of a detector that sees one face in every frame that is not dark."""
 
     class Seer:
         def __init__(self, depth=9.0):
             self._points = np.array([[50, 50, 0], [90, 90, depth], [50, 90, 0], [90, 50, 0]] * 17, np.float32)
 
         def detect(self, image):
-            return [Landmarks(self._points[:, :2], self._points)]
+            return [Landmarks(self._points[:, :2], self._points)] if image.mean() > 50 else []
 
         def close(self):
             pass
@@ -211,6 +234,12 @@ class TestPeople:
         video = Video(encoded(tmp_path / "clip.mkv", plain(5), rate=rate))
         found = _followed(video, self.Seer(), True, VideoReport(), lambda *_: None)
         assert [person.frames for person in found] == [[0, 1, 2, 3, 4]]
+
+    def test_who_is_there_is_told_by_the_time_not_by_the_number_of_frames(self, tmp_path):
+        times = [Fraction(ms, 1000) for ms in (0, 20, 40, 60, 1500, 1750)]
+        video = Video(clip(tmp_path / "clip.mp4", [*plain(3), *plain(1, grey=0), *plain(2)], times))
+        (found,) = _followed(video, self.Seer(), True, VideoReport(), lambda *_: None)
+        assert found.frames == [4, 5]  # the others are there for 60 ms, and 1.46 s before
 
     def test_2d_points_are_refused_but_of_the_variant_2d(self, tmp_path):
         path, flat = clip(tmp_path / "clip.mp4", plain(2)), self.Seer(depth=0.0)
@@ -322,6 +351,17 @@ class TestCommand:
         assert GLTF2.load_binary(str(tmp_path / "out" / "person-1.glb")).animations
         written = {"person-1.glb", "person-4.glb", "faces.parquet"}
         assert {path.name for path in (tmp_path / "out").iterdir()} == written | kept
+
+    def test_the_film_and_the_heads_keep_the_times_of_the_video(self, jaxface, tmp_path, pixels):
+        times = [Fraction(ms, 1000) for ms in (0, 40, 80, 1000, 1040)]
+        clip(tmp_path / "clip.mp4", [*plain(1, (240, 320)), *moving_crops(pixels, 4)], times)
+        result = jaxface("video", "clip.mp4", "-o", "out", "-f", "overlay,glb")
+        assert result.exit_code == 0, result.output
+        film = Video(tmp_path / "out" / "overlay.mp4")
+        assert len(list(film.frames())) == 5 and film.times == times
+        scene = GLTF2.load_binary(str(tmp_path / "out" / "person-1.glb"))
+        keys = TestAnimation.values(scene, scene.animations[0].samplers[0].input)
+        np.testing.assert_allclose(keys[:, 0], [0.04, 0.08, 1, 1.04], rtol=1e-6)
 
     def test_bad_videos(self, jaxface, tmp_path, monkeypatch):
         clip(tmp_path / "plain.mp4", plain(3))

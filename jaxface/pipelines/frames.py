@@ -12,6 +12,10 @@ import numpy as np
 
 _RATE = Fraction(30)
 """Frames a second of a source that does not say."""
+_TICK = Fraction(1, 90_000)
+"""Of a second: times that keep no rate are written in it."""
+_ROUNDED_S = Fraction(1, 500)
+"""Times that miss the rate's by no more keep the rate: Matroska's and others' are whole milliseconds."""
 _SHORT_S, _SHORT_FRAMES = 0.5, 2
 """A file that ends earlier than it says by more than this breaks off; how long its last frame lasts it may not say."""
 
@@ -19,7 +23,8 @@ _SHORT_S, _SHORT_FRAMES = 0.5, 2
 class Video:
     """A video file, to be read as often as needed.
 
-    ``rate`` is its frames a second. ``problem`` is a sentence where the last reading met the end too early.
+    ``rate`` is its mean frames a second. Of the last reading, ``times`` are the seconds from the first frame to each,
+    ``tick`` is their unit, 1/rate if they keep the rate, and ``problem`` a sentence where it met the end too early.
 
     Raises:
       ValueError: the file is missing, or holds no video that can be read.
@@ -30,16 +35,18 @@ class Video:
         self.problem: str | None = None
         with self._opened() as (_, stream):
             self.rate = Fraction(stream.average_rate or _RATE)
+        self.times: list[Fraction] = []
+        self.tick = 1 / self.rate
 
     def frames(self) -> Iterator[np.ndarray]:
         """The frames, upright, in square pixels. Those of another size than the first are fitted into it, with bars."""
         from av.error import FFmpegError
         from PIL import ImageOps
 
-        self.problem, size, count, shown, end = None, None, 0, 0, 0.0
+        self.problem, self.times, size, before, shown, end = None, [], None, None, 0, 0.0
         with self._opened() as (container, stream):
             stream.thread_type = "AUTO"
-            aspect = stream.sample_aspect_ratio or 1  # of a pixel
+            aspect, stamped = stream.sample_aspect_ratio or 1, _stamped(container)  # the aspect of a pixel
             try:
                 for packet in container.demux():  # sound may go on for longer
                     if packet.pts is not None:
@@ -50,30 +57,39 @@ class Video:
                     for frame in stream.decode(packet):
                         picture = _upright(frame, round(frame.width * aspect))
                         size = size or picture.size
+                        self.times.append(self._time(frame, before))
+                        before = frame.pts if stamped else None
                         yield np.asarray(picture if picture.size == size else ImageOps.pad(picture, size))
-                        count += 1
                 counts = stream.frames > 0
-                broken = self._lacks(stream, count, shown) if counts else self._ends_early(container, end)
+                broken = self._lacks(stream, shown) if counts else self._ends_early(container, end)
             except FFmpegError:
                 broken = True
-        if not count:
+        if not self.times:
             raise ValueError(f"{self.path}: no frame of it can be read")
         if broken:
-            self.problem = f"{self.path}: breaks off after {count} frames"
+            self.problem = f"{self.path}: breaks off after {len(self.times)} frames"
+        even = [index / self.rate for index in range(len(self.times))]
+        kept = all(abs(at - rated) <= _ROUNDED_S for at, rated in zip(self.times, even, strict=True))
+        self.times, self.tick = (even, 1 / self.rate) if kept else (self.times, _TICK)
 
-    def _lacks(self, stream, count: int, shown: int) -> bool:
+    def _time(self, frame, before: int | None) -> Fraction:
+        """When a frame comes; ``before`` is the last one's stamp. By the rate where a stamp is missing or not later."""
+        if not self.times:
+            return Fraction(0)
+        if before is None or frame.pts is None or frame.pts <= before:
+            return self.times[-1] + 1 / self.rate
+        return self.times[-1] + (frame.pts - before) * frame.time_base
+
+    def _lacks(self, stream, shown: int) -> bool:
         """Whether a file that counts its frames lacks one. It counts what an edit list hides too, as in a trimmed file:
         one is missing if the packets that are ``shown`` do not last as long as the file tells."""
-        if count >= stream.frames or stream.duration is None:
-            return count < stream.frames
+        if len(self.times) >= stream.frames or stream.duration is None:
+            return len(self.times) < stream.frames
         return (stream.duration - shown) * stream.time_base >= 1 / self.rate
 
     def _ends_early(self, container, end: float) -> bool:
-        """Whether the last packet's ``end`` in seconds is well before the one that the file tells. Of a format without
-        times FFmpeg tells a guess."""
-        from av.format import Flags
-
-        if container.duration is None or container.format.flags & Flags.no_timestamps.value:
+        """Whether the last packet's ``end`` in seconds is well before the one that the file tells."""
+        if container.duration is None or not _stamped(container):
             return False
         return container.duration / 1e6 - end > max(_SHORT_S, _SHORT_FRAMES / self.rate)
 
@@ -97,6 +113,13 @@ class Video:
             yield container, container.streams.video[0]
 
 
+def _stamped(container) -> bool:
+    """Whether a file's format has times, which FFmpeg guesses otherwise."""
+    from av.format import Flags
+
+    return not container.format.flags & Flags.no_timestamps.value
+
+
 def _upright(frame, width: int):
     """A decoded frame as a picture of Pillow's, of this width before its display matrix turns or mirrors it."""
     from PIL import Image, ImageOps
@@ -112,10 +135,10 @@ def _upright(frame, width: int):
 
 
 @contextmanager
-def writing(path: Path, rate: Fraction) -> Iterator[Callable[[np.ndarray], None]]:
-    """A function that adds a frame to an MP4 (H.264), which appears whole or not at all.
+def writing(path: Path, rate: Fraction, tick: Fraction) -> Iterator[Callable[[np.ndarray, Fraction], None]]:
+    """A function that adds a frame, at some seconds, to an MP4 (H.264), which appears whole or not at all.
 
-    All frames have one size; an odd side loses its last pixel.
+    All frames have one size; an odd side loses its last pixel. Their times rise, and are written in whole ticks.
 
     Raises:
       OSError: the file cannot be written.
@@ -127,12 +150,18 @@ def writing(path: Path, rate: Fraction) -> Iterator[Callable[[np.ndarray], None]
         with av.open(str(temporary), "w") as container:
             stream = container.add_stream("h264", rate=rate, options={"crf": "20"})
             stream.pix_fmt = "yuv420p"
+            stream.codec_context.time_base = tick
+            last = -1
 
-            def add(frame: np.ndarray) -> None:
+            def add(frame: np.ndarray, at: Fraction) -> None:
+                nonlocal last
                 if not stream.codec_context.is_open:
                     stream.height, stream.width = (side // 2 * 2 for side in frame.shape[:2])
                 even = np.ascontiguousarray(frame[: stream.height, : stream.width])
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+                timed = av.VideoFrame.from_ndarray(even, format="rgb24")
+                timed.pts = last = max(last + 1, round(at / tick))
+                timed.time_base = tick
+                container.mux(stream.encode(timed))
 
             yield add
             container.mux(stream.encode())
@@ -160,12 +189,13 @@ def record(camera: int, path: Path, seconds: float) -> None:
         seen, picture = source.read()
         if not seen:
             raise ValueError(unseen)
-        end = monotonic() + seconds
-        with writing(path, rate) as add:
+        start = now = monotonic()
+        with writing(path, rate, _TICK) as add:
             try:
-                while seen and monotonic() < end:
-                    add(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+                while seen and now - start < seconds:
+                    add(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), Fraction(now - start))
                     seen, picture = source.read()
+                    now = monotonic()
             except KeyboardInterrupt:
                 pass  # the way to say that it is enough
     finally:

@@ -5,6 +5,7 @@ import re
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
@@ -31,7 +32,7 @@ _MOVED = 0.5
 """A face farther from where a person was last than this part of its size is another's."""
 _GONE_S = 1.0
 """A person who was not seen for this long, and a frame at least, is another when there again."""
-_SEEN_S = 0.2
+_SEEN_S = Fraction(1, 5)
 """A person who is there for less is none: a detector errs now and then. A shorter video has no such."""
 _FRAMES = 64
 """Clips are filled up to a multiple of it, as each length is compiled anew."""
@@ -145,10 +146,9 @@ def fit_video(
 def _followed(video: Video, detector: Detector, depth: bool, report: VideoReport, progress) -> list[Person]:
     """The people of a video, in the order of their first frames; ``depth`` is whether 3D points are needed."""
     tracker, people = Tracker(detector), []
-    gone_frames = max(1, _GONE_S * video.rate)
     for index, frame in enumerate(video.frames()):
-        gone = [person for person in people if index - person.frames[-1] > gone_frames]
-        free = [person for person in people if not any(person is other for other in gone)]
+        unseen_s = lambda person: video.times[-1] - video.times[person.frames[-1]]
+        free = [person for person in people if index - person.frames[-1] <= 1 or unseen_s(person) <= _GONE_S]
         faces = tracker.update(frame)
         if depth:
             require_depth(faces)
@@ -162,8 +162,10 @@ def _followed(video: Video, detector: Detector, depth: bool, report: VideoReport
             person.faces.append(face)
         report.frames = index + 1
         progress("detecting", 1)
-    fewest = min(_SEEN_S * video.rate, report.frames)
-    return [person for person in people if len(person.frames) >= fewest]
+    ends = [*video.times[1:], video.times[-1] + 1 / video.rate]
+    lasting = [end - start for start, end in zip(video.times, ends, strict=True)]
+    least = min(_SEEN_S, sum(lasting))
+    return [person for person in people if sum(lasting[frame] for frame in person.frames) >= least]
 
 
 def _fitted(person: Person, model: MorphableModel, options: FitOptions, smoothness: float) -> FitResult:
@@ -180,11 +182,12 @@ def _fitted(person: Person, model: MorphableModel, options: FitOptions, smoothne
 
 
 def _export(report, video: Video, folder: Path, model, source, options, smoothness, formats, progress) -> None:
-    textures = [None] * len(report.people)
+    textures, times = [None] * len(report.people), video.times
     if "overlay" in formats or "glb" in formats:
         film = folder / FILES["overlay"]
-        with writing(film, video.rate) if "overlay" in formats else nullcontext() as add:
-            _draw(report.people, video, model, "glb" in formats and model.uv is not None, textures, add, progress)
+        with writing(film, video.rate, video.tick) if "overlay" in formats else nullcontext() as add:
+            bake = "glb" in formats and model.uv is not None
+            _draw(report.people, video, times, model, bake, textures, add, progress)
         report.written += [film] if "overlay" in formats else []
     if "parquet" in formats:
         from jaxface.pipelines.stages import described
@@ -196,8 +199,8 @@ def _export(report, video: Video, folder: Path, model, source, options, smoothne
     if "glb" in formats:
         for number, (person, texture) in enumerate(zip(report.people, textures, strict=True), start=1):
             moving = folder / FILES["glb"].replace("*", str(number))
-            times = (person.frames[0] + np.arange(len(person.result.status))) / float(video.rate)
-            write_animation(moving, model, person.result, times, texture)
+            keys = np.array(times[person.frames[0] : person.frames[-1] + 1], float)
+            write_animation(moving, model, person.result, keys, texture)
             report.written.append(moving)
         _remove_others(folder, len(report.people))
 
@@ -210,12 +213,13 @@ def _remove_others(folder: Path, people: int) -> None:
             file.unlink()
 
 
-def _draw(people: list[Person], video: Video, model, bake: bool, textures: list, add, progress) -> None:
-    """Give every frame with the faces over it to ``add``, where there is one, and bake each person's texture."""
+def _draw(people: list[Person], video: Video, times, model, bake: bool, textures: list, add, progress) -> None:
+    """Give every frame with the faces over it, and its time, to ``add``, where there is one, and bake each person's
+    texture."""
     from jaxface.rendering.film import draw_over
     from jaxface.rendering.texture import texture
 
-    for index, frame in enumerate(video.frames()):
+    for index, (at, frame) in enumerate(zip(times, video.frames(), strict=False)):
         drawn = frame.copy()
         for number, person in enumerate(people):
             result = person.at(index)
@@ -226,7 +230,7 @@ def _draw(people: list[Person], video: Video, model, bake: bool, textures: list,
             if add:
                 draw_over(drawn, model, result)
         if add:
-            add(drawn)
+            add(drawn, at)
         progress("drawing", 1)
 
 
