@@ -59,7 +59,7 @@ def test_the_photograph_that_looks_most_straight_gives_the_texture(jaxface, tmp_
         landmarks, _ = face(seed=4, euler_deg=euler_deg)
         np.savez(tmp_path / "points" / f"{index}.npz", xy=landmarks.xy[None], xyz=landmarks.xyz[None])
     written = []
-    monkeypatch.setattr("jaxface.pipelines.person._write_neutral", lambda *given: written.append(given[-1]))
+    monkeypatch.setattr("jaxface.pipelines.person._write_neutral", lambda *given: written.append(given[4]))
     assert jaxface(*CALL, "-o", "out", "-f", "npz", "--same-person").exit_code == 0
     (straight,) = written
     assert abs(straight.pose.euler_deg[1] - 8) < 5
