@@ -71,7 +71,7 @@ def initial_pose(
     heed = jnp.ones_like(xy[0]) if weight is None else weight
     if "p" in variant.split("+"):
         sides = visibility.silhouettes(model.scheme)
-        scale, rotation = coarse_pose(points, xy, heed, sides, solve_pose)
+        scale, rotation = coarse_pose(points, xy, weight, sides, solve_pose)
         stage = "refined"
         if contour is None:
             replaced = visibility.hidden(model.normals, rotation) & sides.any(axis=0)
@@ -94,19 +94,21 @@ def coarse_pose(
     The silhouette of the side turned away is what a 2D detector gets wrong, and it pulls the yaw towards 0.
     ``sides``: which landmarks are on either side's silhouette.
     """
+    heed = jnp.ones_like(xy[0]) if weight is None else weight
 
     def wider(widest, side):
         other, told = side
-        problem = in_2d(points, xy, jnp.where(told, jnp.where(other, 0.0, weight), 1.0))
+        rest = jnp.where(other, 0.0, heed)
+        problem = in_2d(points, xy, rest if told is None else jnp.where(told, rest, 1.0))
         found = solve_pose(*problem, *affine_pose(*problem), "coarse")
         turned, before = (jnp.abs(rotation[2, 0]) for _, rotation in (found, widest))  # the sines of the yaws
-        return jax.tree.map(partial(jnp.where, told & (turned >= before)), found, widest), None
+        better = turned >= before if told is None else told & (turned >= before)
+        return jax.tree.map(partial(jnp.where, better), found, widest), None
 
     none = joined((jnp.zeros((), xy.dtype), jnp.zeros((3, 3), xy.dtype)), xy)
-    told = jnp.sum(jnp.where(sides, 0.0, weight) > 0, axis=1) >= _FEWEST
-    return jax.lax.scan(wider, none, (sides, told))[
-        0
-    ]  # one after the other: with the arrays, and the code, of one face
+    told = None if weight is None else jnp.sum(jnp.where(sides, 0.0, weight) > 0, axis=1) >= _FEWEST
+    # One after the other: with the arrays, and the code, of one face.
+    return jax.lax.scan(wider, none, (sides, told))[0]
 
 
 def in_2d(points: Float[Array, "3 L"], xy: Float[Array, "2 L"], weight) -> tuple[Float[Array, "3 L"], energies.Target]:
