@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 from pictures import CYAN, GREEN, ORANGE, YELLOW, beside, captioned, turned_head, with_dots, with_mesh
 from PIL import Image
@@ -12,9 +11,9 @@ from jaxface import solvers, visibility
 from jaxface.camera import project
 from jaxface.energies import mean_point
 from jaxface.fitting.api import at_landmarks
+from jaxface.fitting.coarse import coarse_pose
 from jaxface.fitting.frame import to_unit
-from jaxface.fitting.loop import frontal
-from jaxface.fitting.pose import coarse_pose, initial_pose
+from jaxface.fitting.pose import initial_pose
 from jaxface.rendering.posed import image_landmarks
 from jaxface.rendering.texture import texture
 from jaxface.rendering.textured import draw_textured
@@ -34,16 +33,16 @@ def main():
     image = turned_head(model, YAW)
     landmarks = jaxface.detect(image)[0]
     options = jaxface.FitOptions()
-    there, _ = at_landmarks(model, landmarks, options)
-    (xy, xyz, _), frame, _ = to_unit(landmarks, frontal(there.mean))
+    there, axes = at_landmarks(model, landmarks, options)
+    (xy, xyz, _), frame, _ = to_unit(landmarks, there.frontal)
     in_pixels = lambda points: np.asarray(frame.centre[:, None] + frame.radius * points[:2]).T
     solve_pose, points = solvers.solver(options.solver).solve_pose, there.mean.T
 
-    sides = visibility.silhouettes(there.scheme)
-    scale, rotation = coarse_pose(points, xy, jnp.ones(68), sides, solve_pose)
-    hidden = np.asarray(visibility.hidden(there.normals, rotation)) & sides.any(axis=0)
+    scale, rotation = coarse_pose(axes.sides, xy, solve_pose)
+    silhouette = visibility.silhouettes(there.scheme).any(axis=0)
+    hidden = np.asarray(visibility.hidden(there.normals, rotation)) & silhouette
     coarse = placed(model, points, frame, scale, rotation, xy)
-    scale, rotation, replaced = initial_pose(there, xy, xyz, None, options.variant, solve_pose)
+    scale, rotation, replaced = initial_pose(there, axes, xy, xyz, None, options.variant, solve_pose)
     refined = placed(model, points, frame, scale, rotation, replaced)
     result = jaxface.fit(model, landmarks, options)
     fitted = np.asarray(jaxface.vertices(model, result, camera=True))

@@ -6,7 +6,9 @@ import pytest
 import trimesh
 
 from jaxface import Landmarks, camera, solvers, visibility
-from jaxface.fitting.pose import affine_pose, coarse_pose, in_2d, initial_pose, visible_xy
+from jaxface.fitting.coarse import affine_pose, coarse_pose, inverse_moments, sides_of, target_2d
+from jaxface.fitting.coordinates import coordinates
+from jaxface.fitting.pose import initial_pose, visible_xy
 
 pytestmark = pytest.mark.usefixtures("run_once")
 
@@ -33,7 +35,8 @@ def mean_face(at_landmarks, yaw):
 @pytest.mark.parametrize("yaw", YAWS)
 def test_the_affine_camera_of_exact_points_is_their_pose(at_landmarks, yaw):
     landmarks, rotation = mean_face(at_landmarks, yaw)
-    scale, found = affine_pose(*in_2d(at_landmarks.mean.T, landmarks.xy.T, jnp.ones(68)))
+    points = at_landmarks.centred
+    scale, found = affine_pose(points, target_2d(landmarks.xy.T, jnp.ones(68)), inverse_moments(points, points))
     np.testing.assert_allclose(found, rotation, atol=1e-3)
     np.testing.assert_allclose(scale, 1.0, rtol=1e-3)
 
@@ -44,19 +47,17 @@ def test_coarse_pose_is_not_misled_by_the_far_silhouette(at_landmarks, solve_pos
     landmarks, rotation = mean_face(at_landmarks, yaw)
     far = visibility.silhouettes("ibug68")[1 if yaw > 0 else 0]
     slid = jnp.where(far[:, None], landmarks.xy + jnp.array([20.0 * np.sign(yaw), 0.0]), landmarks.xy)
-    masks = visibility.silhouettes("ibug68")
-    _, coarse = coarse_pose(at_landmarks.mean.T, slid.T, jnp.ones(68), masks, solve_pose)
+    axes = coordinates(at_landmarks, 1.0, single=True)
+    _, coarse = coarse_pose(axes.sides, slid.T, solve_pose)
     error = lambda found: abs(float(camera.euler_deg(found)[1]) - yaw)
-    plain = initial_pose(at_landmarks, slid.T, landmarks.xyz.T, None, "2d", solve_pose)[1]
+    plain = initial_pose(at_landmarks, axes, slid.T, landmarks.xyz.T, None, "2d", solve_pose)[1]
     assert error(coarse) < 1.0
     assert error(plain) > 3.0
 
 
 def test_the_chin_tells_the_coarse_pose_as_the_inner_points_do(at_landmarks, solve_pose):
     landmarks, _ = mean_face(at_landmarks, 40)
-    pose_of = lambda xy: coarse_pose(
-        at_landmarks.mean.T, xy.T, jnp.ones(68), visibility.silhouettes("ibug68"), solve_pose
-    )
+    pose_of = lambda xy: coarse_pose(sides_of(at_landmarks.centred, "ibug68", None), xy.T, solve_pose)
     moved = camera.euler_deg(pose_of(landmarks.xy.at[8, 0].add(20.0))[1])
     assert abs(float(moved[2]) - float(camera.euler_deg(pose_of(landmarks.xy)[1])[2])) > 0.3
 

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxface.energies import gram
+from jaxface.fitting.coarse import Sides, sides_of
 from jaxface.fitting.marching import Contour
 from jaxface.model.morphable import LandmarkModel
 from jaxface.pytree import pytree
@@ -32,7 +33,7 @@ class Coordinates:
 
     Where there are many landmarks, and single precision is enough, ``patterns`` are orthonormal ones that stand for
     them (centred points times ``patterns``), and ``sampled`` is the basis so seen; else ``None``. ``contour`` is there
-    where a fit marches.
+    where a fit marches, and ``sides`` are the mean face's where all landmarks weigh alike.
     """
 
     basis: Float[Array, "3*L N"]
@@ -42,6 +43,7 @@ class Coordinates:
     sampled: Float[Array, "3*K N"] | None
     core: Float[Array, "M A"]
     mixing: Float[Array, "N N"]
+    sides: Sides
     contour: Contour | None = None
 
 
@@ -60,7 +62,8 @@ def coordinates(model: LandmarkModel, expression_unit: float, single: bool) -> C
             sampled = _seen(patterns, basis)
         grams, mixing = gram(basis, None), units[:, None] * turn
         squares = xp.einsum("abnn->abn", grams)
-        return Coordinates(basis.reshape(-1, size), grams, squares, patterns, sampled, core(basis), mixing)
+        sides = sides_of(model.centred, model.scheme, None)
+        return Coordinates(basis.reshape(-1, size), grams, squares, patterns, sampled, core(basis), mixing, sides)
 
 
 def core(basis: Float[Array | np.ndarray, "3 L N"]) -> Any:

@@ -66,12 +66,12 @@ def begun(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit: Un
     """The landmarks that the rounds are to take, a function from the yaw to λ2d and λ3d, and the mean face's pose:
     ``scale, rotation``."""
     if options.variant != "calibrated":
-        scale, rotation, xy = initial_pose(model, *unit, options.variant, solve_pose, axes.contour)
+        scale, rotation, xy = initial_pose(model, axes, *unit, options.variant, solve_pose)
         return unit._replace(xy=xy), partial(data_weights, options.variant), scale, rotation
     table = load_calibration(options.calibration, model.scheme)
-    scale, rotation, _ = initial_pose(model, *unit, "2d+3d+p+w", solve_pose)
+    scale, rotation, _ = initial_pose(model, axes, *unit, "2d+3d+p+w", solve_pose)
     xyz, weight, depth = corrected(table, model.scheme, scale, rotation, *unit)
-    posed = lambda xyz: initial_pose(model, xyz[:2], xyz, weight, "2d+3d", solve_pose)
+    posed = lambda xyz: initial_pose(model, axes, xyz[:2], xyz, weight, "2d+3d", solve_pose)
     scale, rotation, _ = posed(xyz)
     xyz = independent(table, model, scale, rotation, xyz, unit.weight)
     scale, rotation, xy = posed(xyz)

@@ -85,7 +85,7 @@ def _fit_sequence(
     solve_pose = solvers.solver(options.solver).solve_pose
     unit, frame, status = jax.vmap(to_unit, (0, None))(landmarks, model.frontal)
     xy, xyz, weight = jax.vmap(partial(believed, model, axes, options))(unit)
-    begin = lambda xy, xyz, weight: initial_pose(model, xy, xyz, weight, options.variant, solve_pose)
+    begin = lambda xy, xyz, weight: initial_pose(model, axes, xy, xyz, weight, options.variant, solve_pose)
     size, rotation, xy = jax.vmap(begin)(xy, xyz, weight)
     # From here on in mm at the scale of the mean face, so that a large photograph says no more than a small one.
     unit = frame.radius * size
