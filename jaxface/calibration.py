@@ -9,9 +9,10 @@ landmarks, and r how far they lie from it, in mm in the model frame,
 
     r = Γ c + e + t,    e = Σ over patterns + what is each landmark's own
 
-with c the face, e the error and t what another pose would do. Of all e with r, the likeliest is E[e rᵀ] E[r rᵀ]⁻¹ r,
-Gaussian c and e and any pose taken as equally likely. ``patterns`` span it and ``gains`` say how much of each r shows.
-e holds the pose's error, which then is found from the landmarks' shape: a face that is drawn narrower is turned more.
+with c the face, e the error, in part an answer to the face, and t what another pose would do. Of all e with r, the
+likeliest is E[e rᵀ] E[r rᵀ]⁻¹ r, all Gaussian and any pose as likely as another (``jaxface.evaluation.common_errors``).
+``patterns`` span it and ``gains`` say how much of each r shows. e holds the pose's error, which then is found from the
+landmarks' shape: a face that is drawn narrower is turned more.
 
 Offsets are in mm in the upright camera frame: the image turned until the head's own up points up in it. A head to the
 image's left is the mirror image of one to its right.
@@ -46,10 +47,10 @@ _LEAST_MM2 = 0.25
 
 @pytree
 class Calibration:
-    """Of L landmarks at the Y ``YAWS``, to the image's right: ``offset_2d`` and ``offset_3d`` in mm, detected less
-    true; ``variance_2d`` in mm², the mean of x's and y's; ``variance_3d`` in mm², such a mean and z's; the part ``own``
-    of these that is each landmark's own; K ``patterns`` of common errors, of length 1, and ``gains``, both in the model
-    frame."""
+    """Of L landmarks at the Y ``YAWS``, to the image's right: ``offset_2d`` and ``offset_3d`` in mm, the mean
+    face's, detected less true; ``variance_2d`` in mm², the mean of x's and y's; ``variance_3d`` in mm², such a mean and
+    z's; the part ``own`` of these that is each landmark's own; K ``patterns`` of common errors, of length 1, and
+    ``gains``, both in the model frame."""
 
     offset_2d: Float[Array | np.ndarray, "Y L 2"]
     offset_3d: Float[Array | np.ndarray, "Y L 3"]

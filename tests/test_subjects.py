@@ -11,6 +11,7 @@ import pytest
 import jaxface
 from jaxface import camera
 from jaxface.calibration import YAWS, Calibration, corrected, independent, load_calibration, save_calibration
+from jaxface.evaluation import common_errors
 from jaxface.evaluation.noise import mean_face, measured, simulated
 from jaxface.evaluation.subjects import subjects
 from jaxface.model.correspondences import IBUG68_MIRROR, JAW
@@ -270,6 +271,43 @@ class TestCommonErrors:
         faces = erring(others, np.zeros((MANY, 2)), shapes, 1.0)
         before = left_over(small, others, replace(table, patterns=0 * table.patterns), faces)
         assert left_over(small, others, table, faces).mean() < 1.02 * before.mean()
+
+    def test_a_face_drawn_to_the_mean_is_undrawn(self, small, many, monkeypatch):
+        def drawn(people):
+            mean = np.asarray(small.landmark_positions(small.mean, "ibug68"), np.float64)
+            mean = mean - mean.mean(axis=0)
+            turns = [np.cross(axis, mean) for axis in np.eye(3)]
+            motion = np.stack([*turns, mean, *(np.broadcast_to(axis, mean.shape) for axis in np.eye(3))])
+            motion = np.linalg.svd(motion.reshape(7, -1), full_matrices=False)[2]
+            off = (people.points() - mean).reshape(len(people), -1)
+            off = (off - off @ motion.T @ motion).reshape(-1, 68, 3)
+            noise = np.random.default_rng(9).normal(size=off.shape) * 0.3
+            xyz = people.seen(people.points() - 0.5 * off + noise).astype(np.float32)
+            return jaxface.Landmarks(xyz[..., :2], xyz)
+
+        others = subjects(small, MANY, odd=True)
+        faces, ratio = drawn(others), {}
+        for name, ridges in ("the detector answers", common_errors._RIDGES), ("it does not", (1e9,)):
+            monkeypatch.setattr(common_errors, "_RIDGES", ridges)
+            table = measured(small, drawn(many), many.seen(many.points()))
+            before = left_over(small, others, replace(table, patterns=0 * table.patterns), faces)
+            ratio[name] = left_over(small, others, table, faces).mean() / before.mean()
+        assert ratio["the detector answers"] < 0.5 and ratio["it does not"] > 0.7, ratio
+
+    @pytest.mark.parametrize("noise", [0.1, 1000.0])
+    def test_the_answer_foretells_pairs_left_out(self, noise):
+        rng = np.random.default_rng(2)
+        faces, share = rng.normal(size=(40, 5)) * 9, rng.uniform(size=40)
+        errors, share = faces @ rng.normal(size=(5, 6)) + noise * rng.normal(size=(40, 6)), share / share.sum()
+        answer, rest = common_errors._answer(errors, faces, share, lambda rows: rows)
+        ridge = 3.0 if noise < 1 else 1e9
+        for left in range(20):
+            kept = np.arange(40) % 20 != left
+            root, out = np.sqrt(share[kept])[:, None], faces[~kept]
+            rows = np.concatenate([root * faces[kept], np.sqrt(ridge) * np.eye(5)])
+            learned = np.linalg.lstsq(rows, np.concatenate([root * errors[kept], np.zeros((5, 6))]), rcond=None)[0]
+            np.testing.assert_allclose(rest[~kept], errors[~kept] - out @ learned, rtol=1e-6, atol=1e-9)
+        assert (np.abs(answer).max() > 0.5) == (noise < 1)
 
     def test_it_is_its_formula(self, small, some):
         table, rotation, xyz = some

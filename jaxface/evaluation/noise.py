@@ -13,26 +13,20 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxface.calibration import MIRRORS, YAW_STEP, YAWS, Calibration, at_yaw, corrected, upright
-from jaxface.camera import euler_deg
+from jaxface.camera import euler_deg, rotation_from_euler
+from jaxface.evaluation.common_errors import common_errors
 from jaxface.evaluation.subjects import Subjects
 from jaxface.fitting import FitOptions, fit_batch
-from jaxface.fitting.uncertainty import pose_motion
 from jaxface.model.contours import CANDIDATES, contour_lines, outermost, outward
 from jaxface.model.correspondences import JAW
 from jaxface.model.morphable import MorphableModel
+from jaxface.model.registration import similarity
 from jaxface.types import POINTS, FitResult, Landmarks, Scheme
 
 _FEWEST = 6.0
 """A yaw that fewer faces show, counted by their weight there, has the values of the nearest that more do."""
 _STIFF = 1e6
 """A prior that leaves the mean face."""
-PATTERNS = 40
-"""So many patterns of common errors are kept, those that take off most."""
-_ANY_POSE = 1e4
-"""Variance of a pose that may be anything, mm²."""
-_OWN, _EXACT = 0.05, 1e-6
-"""No landmark's own error is a smaller part of its variance, nor any variance smaller (mm²)."""
-_PLAIN = FitOptions()
 _BEHIND = 2.0
 """A point that looks away is found so many times less exactly in the simulation of a 2D detector."""
 
@@ -93,50 +87,20 @@ def measured(model: MorphableModel, landmarks: Landmarks, true: Float[np.ndarray
 
 
 def patterned(model: MorphableModel, landmarks: Landmarks, true: Float[np.ndarray, "n L 3"], table: Calibration):
-    """A calibration of these landmarks with the ``patterns``, ``gains`` and ``own`` that are of it.
-
-    The errors' covariance at a yaw is that of all faces, by a Gaussian weight of their yaw, shrunk to its diagonal as
-    far as so few faces leave its other entries to chance (Schäfer and Strimmer 2005); where landmarks err independently
-    nothing else remains. A face of the model is as likely as its fit takes it to be.
-    """
-    off, yaw = _placed_errors(model, landmarks, true, table)
+    """A calibration of these landmarks with its ``patterns``, ``gains`` and ``own``, and the mean face's offsets."""
     there = model.at_landmarks(landmarks.scheme)
-    mean, basis = (np.asarray(part, np.float64) - np.mean(part, axis=0) for part in (there.mean, there.basis))
-    narrow = (_PLAIN.identity_prior / _PLAIN.expression_prior) ** 0.5  # an expression, its prior's standard deviation
-    moved = basis.reshape(off.shape[1], -1) * np.where(np.arange(basis.shape[-1]) < there.identity_size, 1, narrow)
-    motion = np.moveaxis(np.asarray(pose_motion(mean.T)), 0, 1).reshape(-1, 4)
-    pose = np.linalg.qr(np.concatenate([motion, np.tile(np.eye(3), (len(mean), 1))], axis=1))[0]
-    face = moved @ moved.T + _ANY_POSE * pose @ pose.T
-    still = off - off @ pose @ pose.T
-    gains, own, told = [], [], 0
-    for at in YAWS:
-        share = np.exp(-(((yaw - at) / YAW_STEP) ** 2) / 2)
-        share /= share.sum()
-        alone = _by_chance(still, share)
-        seen = (still.T * share) @ still
-        spread = (1 - alone) * seen + np.diag(alone * np.diag(seen) + _EXACT)
-        common = (1 - alone) * (off.T * share) @ still
-        gains.append(np.linalg.solve(face + spread, common.T).T)
-        own.append(alone)
-        told += gains[-1] @ common.T
-    patterns = np.linalg.eigh(told)[1][:, -PATTERNS:].T
-    arrays = patterns.reshape(-1, *mean.shape), (patterns @ np.stack(gains)).reshape(len(YAWS), -1, *mean.shape), own
-    patterns, gains, own = (np.asarray(one, np.float32) for one in arrays)
-    return replace(table, patterns=patterns, gains=gains, own=own)
+    errors, faces, yaw = _placed(model, landmarks, true, table)
+    patterns, gains, own, lack = common_errors(errors, faces, yaw, there)
+    angles = np.stack([0 * YAWS, YAWS, 0 * YAWS], axis=-1).astype(np.float32)
+    lack = np.einsum("yij,ylj->yli", np.asarray(rotation_from_euler(jnp.asarray(angles))), lack)
+    offsets = {"offset_2d": table.offset_2d + lack[..., :2], "offset_3d": table.offset_3d + lack}
+    return replace(table, patterns=patterns, gains=gains, own=own, **offsets)
 
 
-def _by_chance(errors: Float[np.ndarray, "n d"], share: Float[np.ndarray, "n"]) -> float:
-    """How much of the correlations of errors, each face counting by its share, is left to chance."""
-    alike = errors / np.sqrt(share @ errors**2 + _EXACT)
-    seen = (alike.T * share) @ alike
-    chance = ((alike.T**2 * share**2) @ alike**2 - (share @ share) * seen**2) / (1 - share @ share)
-    apart = ~np.eye(len(seen), dtype=bool)
-    return float(np.clip(chance[apart].sum() / (seen[apart] ** 2).sum(), _OWN, 1))
-
-
-def _placed_errors(model: MorphableModel, landmarks: Landmarks, true: Float[np.ndarray, "n L 3"], table: Calibration):
+def _placed(model: MorphableModel, landmarks: Landmarks, true: Float[np.ndarray, "n L 3"], table: Calibration):
     """Errors (n, 3 L) in mm that a calibration's offsets leave of 3D points, in the model frame as the mean face shows
-    it under them, of faces to the image's right; and the |yaw| (n,) that it shows."""
+    it under them; how the true faces differ from the mean one, (n, 3 L), placed on it; both of faces to the image's
+    right; and the |yaw| (n,) that the mean face shows."""
     scheme, pose = landmarks.scheme, mean_face(model, landmarks).pose
     rows = (np.moveaxis(np.asarray(points), -1, -2) for points in (landmarks.xy, landmarks.xyz))
     less = partial(corrected, table, scheme, weight=None)
@@ -146,9 +110,12 @@ def _placed_errors(model: MorphableModel, landmarks: Landmarks, true: Float[np.n
     error = np.asarray(xyz, np.float64) - true
     error = (error - error.mean(axis=1, keepdims=True)) / np.asarray(pose.scale)[:, None, None]
     error = np.einsum("nji,nlj->nli", np.asarray(pose.rotation), error)
+    mean = np.asarray(model.at_landmarks(scheme).mean, np.float64)
+    face = np.stack([similarity(own, mean)(own) - mean for own in true.astype(np.float64)])
     yaw = np.asarray(euler_deg(pose.rotation))[:, 1]
-    error[yaw < 0] = error[yaw < 0][:, MIRRORS[scheme]] * [-1, 1, 1]
-    return error.reshape(len(error), -1), np.abs(yaw)
+    to_right = lambda rows: np.where(yaw[:, None, None] < 0, rows[:, MIRRORS[scheme]] * [-1, 1, 1], rows)
+    errors, faces = (to_right(rows).reshape(len(yaw), -1) for rows in (error, face))
+    return errors, faces, np.abs(yaw)
 
 
 def upright_errors(model: MorphableModel, landmarks: Landmarks, true: Float[np.ndarray, "n L 3"]):
