@@ -28,8 +28,9 @@ PATTERNS = 40
 """So many patterns of common errors are kept, those that take off most."""
 _ANY_POSE = 1e4
 """Variance of a pose that may be anything, mm²."""
-_OWN, _EXACT = 0.1, 1e-6
-"""No landmark's own error is a smaller part of its variance, nor any variance smaller (mm²)."""
+_CHANCE, _OWN, _EXACT = 0.1, 0.2, 1e-6
+"""No smaller part of correlations is taken for chance, nor of a variance for a landmark's own, as no face of a model is
+quite anybody's; nor is any variance smaller (mm²)."""
 _RIDGES = (3.0, 10.0, 30.0, 100.0, 300.0, 1e9)
 """mm², of which the one counts that best foretells the errors of people left out; the last says that nothing does.
 A lighter one foretells them better still, but the faces that ICT's own people then get are worse (even seeds)."""
@@ -80,7 +81,7 @@ def common_errors(
         shown = moved + still((answer @ moved).T).T
         common = (answer @ moved) @ shown.T + (1 - alone) * (rest.T * share) @ shape
         gains.append(np.linalg.solve(shown @ shown.T + spread + _ANY_POSE * pose @ pose.T, common.T).T)
-        own.append(alone)
+        own.append(max(alone, _OWN))
         told += gains[-1] @ common.T
     patterns = np.linalg.eigh(told)[1][:, -PATTERNS:].T
     at_landmarks = lambda rows, *axes: np.asarray(rows, np.float32).reshape(*axes, *mean.shape)
@@ -111,4 +112,4 @@ def _by_chance(errors: Float[np.ndarray, "m d"], share: Float[np.ndarray, "m"]) 
     seen = (alike.T * share) @ alike
     chance = ((alike.T**2 * share**2) @ alike**2 - (share @ share) * seen**2) / (1 - share @ share)
     apart = ~np.eye(len(seen), dtype=bool)
-    return float(np.clip(chance[apart].sum() / (seen[apart] ** 2).sum(), _OWN, 1))
+    return float(np.clip(chance[apart].sum() / (seen[apart] ** 2).sum(), _CHANCE, 1))
