@@ -78,8 +78,9 @@ def common_errors(
         answer, shape = answer @ span.T, still(rest)
         alone, seen = _by_chance(shape, share), (shape.T * share) @ shape
         spread = (1 - alone) * seen + np.diag(alone * np.diag(seen) + _EXACT)
-        shown = moved + still((answer @ moved).T).T
-        common = (answer @ moved) @ shown.T + (1 - alone) * (rest.T * share) @ shape
+        answered = answer @ moved
+        shown = moved + still(answered.T).T
+        common = answered @ shown.T + (1 - alone) * (rest.T * share) @ shape
         gains.append(np.linalg.solve(shown @ shown.T + spread + _ANY_POSE * pose @ pose.T, common.T).T)
         own.append(max(alone, _OWN))
         told += gains[-1] @ common.T
