@@ -55,7 +55,7 @@ def main() -> None:
     with ExitStack() as held:
         folder = Path(held.enter_context(TemporaryDirectory()))
         found = held.enter_context(finder())
-        address = held.enter_context(served(jaxface.load_model(), found, True, HOST, free_port(HOST)))
+        address = held.enter_context(served(jaxface.load_model(), found, "mediapipe", HOST, free_port(HOST)))
         browser = held.enter_context(sync_playwright()).chromium.launch(executable_path=BROWSER, args=SWITCHES.split())
         page = browser.new_page()
         page.goto(address)

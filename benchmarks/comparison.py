@@ -1,7 +1,8 @@
 """Several systems on the same pictures: ``python -m benchmarks.comparison ict_face.npz --surrey DIR -o FOLDER``.
 
 Random people of the ICT Face Model Light (odd seeds) with expressions are drawn at yaw -90° to 90° and found by
-MediaPipe. Each system makes a face of what was found; the error is ``micc85``'s (``jaxface.evaluation.ablation``).
+MediaPipe (``--detector mediapipe-averaged``: the mean of several looks, for all systems). Each makes a face of what was
+found; the error is ``micc85``'s (``jaxface.evaluation.ablation``).
 
 * the mean faces, of the embedded model and of ICT;
 * MediaPipe's own mesh, which has no scale: turned, scaled and shifted onto the embedded mean face's 68 points, so that
@@ -28,6 +29,7 @@ from benchmarks.opponents.eos_surrey import Surrey
 from jaxface.calibration import save_calibration
 from jaxface.camera import FRONTAL
 from jaxface.cli.ablation import table
+from jaxface.cli.choices import CALIBRATED
 from jaxface.evaluation.ablation import MEAN_FACE, ShapeError, by_yaw
 from jaxface.evaluation.noise import mean_face
 from jaxface.evaluation.subjects import subjects
@@ -53,6 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("ict", help="ict_face.npz")
     parser.add_argument("--surrey", required=True, help="eos's share/ with the Surrey model")
+    parser.add_argument("--detector", default="mediapipe", choices=CALIBRATED)
     parser.add_argument("--people", type=int, default=200)
     parser.add_argument("--output", "-o", type=Path, default=Path("jaxface-comparison"))
     parser.add_argument("--calibration", help="ICT's, as benchmarks.noise --store writes it; else it is measured")
@@ -62,10 +65,10 @@ def main() -> None:
     calibration = asked.calibration
     if calibration is None:
         calibration = str((asked.output / "calibration.npz").resolve())
-        save_calibration(calibration, ibug68=calibrate(ict, "mediapipe", asked.people))
+        save_calibration(calibration, ibug68=calibrate(ict, asked.detector, asked.people))
     people = subjects(ict, asked.people, odd=True)
-    faces, found = detected(people, "mediapipe")
-    dense, _ = detected(people, "mediapipe", "mediapipe478")
+    faces, found = detected(people, asked.detector)
+    dense, _ = detected(people, asked.detector, "mediapipe478")
     rows, yaw = np.nonzero(found)[0], people.yaw[found]
 
     surrey, eos = jaxface.load_model(Path(asked.surrey) / "sfm_shape_3448.bin"), Surrey(asked.surrey)
@@ -77,7 +80,7 @@ def main() -> None:
     }
     fitted = [eos.fit(eos.landmarks(xy), side=SIDE)[0].vertices for xy in track(faces.xy, "eos")]
     meshes["eos, Surrey"] = surrey, np.array(fitted)[..., :3]
-    for name, model, source in (("embedded", embedded, "mediapipe"), ("ICT", ict, calibration)):
+    for name, model, source in (("embedded", embedded, asked.detector), ("ICT", ict, calibration)):
         results = {f"{MEAN_FACE}, {name}": mean_face(model, faces)}
         for variant in OURS:
             options = jaxface.FitOptions(variant=variant, calibration=source)

@@ -185,13 +185,15 @@ def main() -> None:
     kinds = {
         "simulated": lambda people: (simulated(people, noise), np.ones(len(people), bool)),
         "mediapipe": partial(detected, detector="mediapipe"),
+        "mediapipe-averaged": partial(detected, detector="mediapipe-averaged"),
         "mediapipe478": partial(detected, detector="mediapipe", scheme="mediapipe478"),
     }
     halves = [subjects(ict, asked.people, odd=odd) for odd in (False, True)]
     seen = {kind: [(people, *find(people)) for people in halves] for kind, find in kinds.items()}
-    own, plain, calibrated = jaxface.load_model(), jaxface.FitOptions(), jaxface.FitOptions(variant="calibrated")
+    own, plain, calibrated = jaxface.load_model(), jaxface.FitOptions(), jaxface.FitOptions("calibrated")
+    averaged = jaxface.FitOptions("calibrated", calibration="mediapipe-averaged")
     cases = [(model, kind, plain) for model in (ict, own) for kind in ("simulated", "mediapipe")]
-    cases += [(own, "mediapipe", calibrated), (own, "mediapipe478", plain)]
+    cases += [(own, "mediapipe", calibrated), (own, "mediapipe-averaged", averaged), (own, "mediapipe478", plain)]
     table = Table(
         "fitted",
         "landmarks",

@@ -46,7 +46,7 @@ def main() -> None:
     Console(width=120).print(table)
     if asked.store:
         tables = {"ibug68": found}
-        if asked.detector == "mediapipe" and "mediapipe478" in model.landmarks:
+        if asked.detector.startswith("mediapipe") and "mediapipe478" in model.landmarks:
             tables["mediapipe478"] = calibrate(model, asked.detector, asked.people, "mediapipe478")
         save_calibration(asked.store, **tables)
 

@@ -2,7 +2,7 @@
 
 Every face in photographs (the demo photograph, if none is given) lends its texture to ten random heads of a model (the
 embedded one, unless ``--model`` names another), which are drawn at known yaws to both sides, each on a grey of its own.
-``found`` is the part of them that MediaPipe finds and ``false`` counts faces that it finds elsewhere; ``yaw`` and
+``found`` is the part of them that the detector finds and ``false`` counts faces that it finds elsewhere; ``yaw`` and
 ``pitch`` are mean errors in degrees of the pose that the embedded model is fitted with, positive where the fit turns
 farther than the head does; ``inner points`` is the mean distance in mm of the 51 detected points from the true ones in
 the image.
@@ -34,13 +34,14 @@ def main() -> None:
     parser.add_argument("photographs", nargs="*", type=Path, help="whose faces' textures are taken")
     parser.add_argument("--model", help="a face model with a texture atlas, whose heads are drawn")
     parser.add_argument("--heads", type=int, default=10, help="for each face of the photographs")
+    parser.add_argument("--detector", default="mediapipe")
     asked = parser.parse_args()
     photographs = asked.photographs or [files("jaxface.assets") / "astronaut.png"]
     model, fitted = jaxface.load_model(asked.model), jaxface.load_model()
     rest = jnp.zeros(model.expression.shape[-1])
     rows = {yaw: [] for yaw in YAWS}
     rng = np.random.default_rng(0)
-    with opened("mediapipe") as detector:
+    with opened(asked.detector) as detector:
         for image in map(jaxface.read_image, photographs):
             for face in detector.detect(image):
                 atlas = texture(image, model, jaxface.fit(model, face))

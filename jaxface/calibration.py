@@ -87,8 +87,8 @@ def save_calibration(path: str | Path, **schemes: Calibration) -> None:
 def _read(path: Path, source: str, scheme: str) -> Calibration:
     if not path.is_file():
         raise ValueError(
-            f"calibration={source!r}: there is none; takes 'mediapipe', or the file that jaxface ablation writes for "
-            "another detector or model"
+            f"calibration={source!r}: there is none; takes 'mediapipe', 'mediapipe-averaged', or the file that jaxface "
+            "ablation writes for another detector or model"
         )
     names = [f"{scheme}/{name}" for name in _FIELDS]
     try:

@@ -10,7 +10,7 @@ from jaxface.detection import NAMES, detect, read_image, read_landmarks
 from jaxface.detection.faces import has_depth
 from jaxface.detection.registry import opened
 from jaxface.detection.scores import scorer
-from jaxface.model.correspondences import INNER, JAW
+from jaxface.model.correspondences import IBUG68_MIRROR, INNER, JAW
 from jaxface.types import Landmarks
 
 
@@ -42,8 +42,20 @@ needs_fan = needs("torch", "face_alignment")
 def test_a_detector_is_chosen_by_name(pixels, found):
     (face,) = jaxface.detect(pixels, detector="mediapipe")
     np.testing.assert_array_equal(face.xy, found.xy)
-    with pytest.raises(ValueError, match="detector='mtcnn': takes one of .*mediapipe, dlib, dlib.mediapipe, fan"):
+    with pytest.raises(ValueError, match="detector='mtcnn': takes one of .*-averaged, dlib, dlib.mediapipe, fan"):
         detect(pixels, detector="mtcnn")
+
+
+def test_averaged_looks_agree_with_those_at_the_mirror_image(pixels):
+    image, apart, points = pixels[:300], {}, {}
+    for name in ("mediapipe", "mediapipe-averaged"):
+        (face,) = detect(image, detector=name)
+        (across,) = detect(np.ascontiguousarray(image[:, ::-1]), detector=name)
+        mirrored = across.xyz[IBUG68_MIRROR] * [-1, 1, 1] + [image.shape[1], 0, 0]
+        apart[name] = np.linalg.norm(face.xyz - mirrored, axis=1).mean()
+        points[name] = face.xyz
+    assert apart["mediapipe-averaged"] < 0.6 * apart["mediapipe"]
+    assert np.linalg.norm(points["mediapipe-averaged"] - points["mediapipe"], axis=1).mean() < 2
 
 
 def test_an_installed_package_adds_a_detector(tmp_path, monkeypatch, pixels):
@@ -99,7 +111,7 @@ def test_what_opencv_lacks_is_named(monkeypatch, pixels):
         detect(pixels)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "mediapipe"])
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("mediapipe")])
 def test_detectors_of_68_points_give_no_others(pixels, name):
     with pytest.raises(ValueError, match="scheme='mediapipe478': the detector .* gives ibug68"):
         detect(pixels, "mediapipe478", name)
@@ -126,7 +138,7 @@ def test_dlib_is_nearer_to_points_marked_by_hand(shared):
     (marked,) = read_landmarks(shared / "photos" / "image_0010.pts")
     image = read_image(shared / "photos" / "image_0010.png")
     errors = {}
-    for name in ("mediapipe", "dlib", "dlib+mediapipe"):
+    for name in ("mediapipe", "mediapipe-averaged", "dlib", "dlib+mediapipe"):
         (face,) = detect(image, detector=name)
         error = np.linalg.norm(face.xy - marked.xy, axis=-1) / np.linalg.norm(marked.xy[36] - marked.xy[45])
         errors[name] = error[INNER].mean()

@@ -10,7 +10,7 @@ from jaxface.detection.heads import crop_around, dense, laid
 from jaxface.detection.mediapipe import dense_points, landmarker
 from jaxface.detection.networks import LEFT_EYE, RIGHT_EYE, BlazeFace, FaceMesh
 from jaxface.model.canonical import canonical_face
-from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478
+from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478, MEDIAPIPE478_MIRROR
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,16 @@ def test_one_look_gives_mediapipes_own_points(pixels, reference):
     points, likelihood = FaceMesh()(pixels, crop)
     assert np.abs(points - reference)[:, :2].max() < 0.05 and np.abs(points - reference)[:, 2].max() < 0.2
     assert likelihood > 0.99
+
+
+def test_a_look_at_a_crops_mirror_image_is_a_look_at_the_photographs(pixels):
+    mirrored = np.ascontiguousarray(pixels[:, ::-1])
+    mesh, crop = FaceMesh(), square(np.array([225.0, 115.0]), 192.0)
+    points, likelihood = mesh(pixels, crop, mirrored=True)
+    both = 511 + 192 / 256  # the sum of a place's x and its mirror image's
+    across, likely = mesh(mirrored, crop._replace(x=both - crop.x))
+    np.testing.assert_allclose(across[MEDIAPIPE478_MIRROR] * (-1, 1, 1) + (both, 0, 0), points, atol=1e-3)
+    assert likelihood == pytest.approx(likely) and likelihood > 0.99
 
 
 def test_what_is_detected_is_within_a_pixel_of_mediapipes_own_points(pixels, reference):

@@ -35,20 +35,20 @@ CHOSEN = ("mouthSmileLeft", "mouthSmileRight")
 """The shapes that are chosen at first."""
 
 
-def build(model: MorphableModel, finder: Finder, measured: bool, folder: Path, example: Path) -> gr.Blocks:
+def build(model: MorphableModel, finder: Finder, calibration: str | None, folder: Path, example: Path) -> gr.Blocks:
     """The page, not yet served.
 
     Args:
       finder: an open one.
-      measured: whether the errors of the finder's detector with this model are known: they are for MediaPipe with the
-        embedded model. Without them there is no calibrated variant and no uncertainty.
+      calibration: of the finder's detector with this model, as ``FitOptions`` takes it: MediaPipe has one with the
+        embedded model. Where it is None there is no calibrated variant and no uncertainty.
       folder: where sessions keep their files.
       example: a photograph to try, in a folder that Gradio serves.
     """
-    default = FitOptions()
+    default, measured = FitOptions(), calibration is not None
     variants = [name for name in get_args(Variant) if measured or name != "calibrated"]
     picture: dict[str, Any] = {"interactive": False, "buttons": ["download", "fullscreen"]}
-    actions = Actions(model, finder, Sessions(folder), example)
+    actions = Actions(model, finder, Sessions(folder), example, calibration or default.calibration)
     names = model.expression_names or tuple(map(str, range(model.expression.shape[-1])))
     shapes = list(zip(names, range(len(names)), strict=True))
 

@@ -40,14 +40,14 @@ def free_port(host: str, port: int | None = None) -> int:
 
 
 @contextmanager
-def served(model: MorphableModel, finder: Finder, measured: bool, host: str, port: int) -> Iterator[str]:
+def served(model: MorphableModel, finder: Finder, calibration: str | None, host: str, port: int) -> Iterator[str]:
     """The page's address; it is served until the end of the block, and answers quickly from the first photograph on.
 
     What is uploaded and written lies in a temporary folder, which is gone afterwards.
 
     Args:
       finder: an open one.
-      measured: whether the errors of the finder's detector with this model are known.
+      calibration: of the finder's detector with this model, as ``FitOptions`` takes it; None if there is none.
     """
     with tempfile.TemporaryDirectory(prefix="jaxface-app-") as name:
         folder = Path(name).resolve()
@@ -61,8 +61,8 @@ def served(model: MorphableModel, finder: Finder, measured: bool, host: str, por
         example = folder / "astronaut.png"
         with as_file(files("jaxface.assets").joinpath(example.name)) as photograph:
             shutil.copy(photograph, example)
-        _warm_up(model, finder, measured, example)
-        page = build(model, finder, measured, folder, example)
+        _warm_up(model, finder, calibration is not None, example)
+        page = build(model, finder, calibration, folder, example)
         _, address, _ = page.launch(
             server_name=host,
             server_port=port,

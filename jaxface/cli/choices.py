@@ -7,7 +7,9 @@ VARIANTS = ("2d", "2d+3d", "2d+3d+w", "2d+3d+p+w", "calibrated")
 CONTOURS = ("replace", "march")
 LOSSES = ("squared", "robust")
 SOLVERS = ("structured", "jaxopt", "optax")
-DETECTORS = ("mediapipe", "dlib", "dlib+mediapipe", "fan")
+DETECTORS = ("mediapipe", "mediapipe-averaged", "dlib", "dlib+mediapipe", "fan")
+CALIBRATED = DETECTORS[:2]
+"""Those whose calibration for the embedded model comes along."""
 Which = Literal["all", "largest"]
 FACE_FILES = ("obj", "ply", "glb", "overlay", "npz", "json", "report")
 USUAL_FACE_FILES = FACE_FILES[:-1]

@@ -68,7 +68,7 @@ def dataset(
     from jaxface.pipelines.dataset import started
     from jaxface.pipelines.stages import Settings, Tally
 
-    options = fit_options(variant=variant, contour=contour, loss=loss)
+    options = fit_options(detector, variant=variant, contour=contour, loss=loss)
     settings = Settings(model, detector, faces, min_score, score, part_images, options)
     require_calibration(variant, detector, model)
     keep_compilations()

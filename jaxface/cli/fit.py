@@ -73,7 +73,7 @@ def fit(
         from jaxface.cli.session import run
 
     chosen = some_of(FACE_FILES, formats) + (("report",) if report else ())
-    options = fit_options(variant=variant, contour=contour, loss=loss, solver=solver, iterations=iterations)
+    options = fit_options(detector, variant=variant, contour=contour, loss=loss, solver=solver, iterations=iterations)
     require_calibration(variant, detector, model, landmarks)
     if same_person:
         require_joint(variant, contour)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jaxface.cli.choices import CONTOURS, DETECTORS, LOSSES, SOLVERS, VARIANTS, Which
+from jaxface.cli.choices import CALIBRATED, CONTOURS, DETECTORS, LOSSES, SOLVERS, VARIANTS, Which
 
 
 def one_of(names: Iterable[str], flag: str, words: str):
@@ -62,10 +62,12 @@ def some_of(formats: Iterable[str], chosen: str) -> tuple[str, ...]:
     return names
 
 
-def fit_options(**chosen):
-    """The ``FitOptions``, each by the name of its command line option."""
+def fit_options(detector: str = "mediapipe", **chosen):
+    """The ``FitOptions``, each by the name of its command line option; ``calibrated`` uses the detector's own."""
     from jaxface.fitting import FitOptions
 
+    if chosen.get("variant") == "calibrated":
+        chosen["calibration"] = detector
     try:
         return FitOptions(**chosen)
     except ValueError as error:
@@ -74,16 +76,17 @@ def fit_options(**chosen):
 
 
 def require_calibration(variant: str, detector: str, model: str | None, landmarks: Path | None = None) -> None:
-    """Refuse ``calibrated`` where no calibration comes along: one does for MediaPipe with the embedded model."""
+    """Refuse ``calibrated`` where no calibration comes along: some do for MediaPipe with the embedded model."""
     if variant != "calibrated":
         return
     for option, given in (
-        ("--detector", None if detector == "mediapipe" else detector),
+        ("--detector", None if detector in CALIBRATED else detector),
         ("--model", model),
         ("--landmarks", landmarks),
     ):
         if given is not None:
-            said = f"calibrated takes mediapipe and the embedded model, whose errors are known, not {option} {given}"
+            known = " or ".join(CALIBRATED)
+            said = f"calibrated takes {known} and the embedded model, whose errors are known, not {option} {given}"
             raise typer.BadParameter(said, param_hint="--variant")
 
 

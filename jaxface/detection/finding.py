@@ -24,6 +24,8 @@ _OFF = 0.2
 """... and how far its points may be off the canonical face's."""
 _SETTLED, _PASSES = 0.1, 2
 """A crop that moves by less is looked at no more, nor after so many times."""
+_LOOKS = ((0.9, 0.0), (1.0, -0.2))
+"""Size, in sides of a face's crop, and turn in radians of the crops that are averaged, each with its mirror image."""
 _THREADS = 2
 _AROUND = 1.5
 """The mesh network's crop, in sizes of BlazeFace's box."""
@@ -70,6 +72,16 @@ class FaceFinder:
     def follow(self, image: np.ndarray, points: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "478 3"] | None:
         """The points of a face that was at ``points`` in the frame before; None if it is not seen around there."""
         return self._seen_in(image, crop_around(points), self._quick_mesh)
+
+    def averaged(self, image: np.ndarray, points: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "478 3"]:
+        """The mean of four further looks at the face that was found at ``points``; of looks that are mirror images of
+        each other, so that a face and its mirror image get points that are."""
+        crop, looks = crop_around(points), []
+        for size, turn in _LOOKS:
+            for mirrored, angle in ((False, crop.angle + turn), (True, crop.angle - turn)):
+                look = crop._replace(width=size * crop.width, height=size * crop.height, angle=angle)
+                looks.append(self._mesh(image, look, mirrored)[0])
+        return np.mean(looks, axis=0)
 
     def _confirmed(self, image: np.ndarray, face: Seen) -> np.ndarray | None:
         sure = face.score >= _SURE and not _turned(face)

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from jaxface.detection.crops import Crop
 from jaxface.detection.native import native_logs_dropped
+from jaxface.model.correspondences import MEDIAPIPE478_MIRROR
 
 _GRIDS = ((16, 2), (8, 6))
 """BlazeFace looks for a face in every cell of two grids, so many times in each."""
@@ -74,14 +75,21 @@ class FaceMesh:
     def __init__(self, threads: int = 1):
         self._run = _network("face_landmarks_detector", threads)
 
-    def __call__(self, image: np.ndarray, crop: Crop) -> tuple[Float[np.ndarray, "478 3"], float]:
+    def __call__(
+        self, image: np.ndarray, crop: Crop, mirrored: bool = False
+    ) -> tuple[Float[np.ndarray, "478 3"], float]:
         """The points in the frame of ``Landmarks.xyz``, and the likelihood from 0 to 1 that the crop shows a face.
 
         Args:
           image: (H, W, 3) uint8 RGB.
+          mirrored: whether the network sees the crop's mirror image; the points are those of the crop.
         """
-        points, logit, _ = self._run(crop.cut(image, self.SIDE).astype(np.float32) / 255)
-        return crop.place(points.reshape(478, 3), self.SIDE).astype(np.float32), float(_sigmoid(logit.ravel()[0]))
+        seen = crop.cut(image, self.SIDE)
+        points, logit, _ = self._run((seen[:, ::-1] if mirrored else seen).astype(np.float32) / 255)
+        points = points.reshape(478, 3)
+        if mirrored:
+            points = points[MEDIAPIPE478_MIRROR] * (-1, 1, 1) + (self.SIDE, 0, 0)
+        return crop.place(points, self.SIDE).astype(np.float32), float(_sigmoid(logit.ravel()[0]))
 
 
 def _network(name: str, threads: int = 1):

@@ -18,6 +18,7 @@ from jaxface.types import Landmarks, Scheme
 GROUP = "jaxface.detectors"
 NAMES = {
     "mediapipe": "jaxface.detection.mediapipe:MediaPipe",
+    "mediapipe-averaged": "jaxface.detection.mediapipe:AveragedMediaPipe",
     "dlib": "jaxface.detection.dlib:Dlib",
     "dlib+mediapipe": "jaxface.detection.dlib:DlibOnMediaPipe",
     "fan": "jaxface.detection.fan:Fan",
