@@ -15,6 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 import jaxface.pipelines.image as pipeline
+from jaxface.cli.options import usual_variant
 from jaxface.cli.session import _folders, _table
 from jaxface.cli.terminal import print_table, printable
 from jaxface.detection import read_image
@@ -144,6 +145,24 @@ def test_formats_and_options_are_taken(jaxface, tmp_path, photograph):
     assert names(tmp_path / "a" / "b" / "out") == {"fit.json", "face.ply"}
     options = json.loads((tmp_path / "a" / "b" / "out" / "fit.json").read_text())["options"]
     assert (options["variant"], options["iterations"], options["solver"]) == ("2d+3d+w", 2, "structured")
+
+
+def test_averaged_looks_are_fitted_with_their_own_calibration(jaxface, tmp_path, photograph):
+    result = jaxface("fit", photograph, "-o", "out", "-f", "json", "--detector", "mediapipe-averaged")
+    assert (result.exit_code, result.stderr) == (0, "")
+    options = json.loads((tmp_path / "out" / "fit.json").read_text())["options"]
+    assert (options["variant"], options["calibration"]) == ("calibrated", "mediapipe-averaged")
+
+
+def test_calibrated_is_usual_where_it_is_nearer_at_every_yaw():
+    assert usual_variant("mediapipe-averaged", None, "replace") == "calibrated"
+    for other in (
+        ("mediapipe", None, "replace"),
+        ("mediapipe-averaged", "ict", "replace"),
+        ("mediapipe-averaged", None, "march"),
+        ("mediapipe-averaged", None, "replace", Path("points")),
+    ):
+        assert usual_variant(*other) == "2d+3d+p+w"
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,11 @@ from jaxface.cli.options import (
     MinScore,
     Model,
     Output,
-    VariantName,
+    UsualVariant,
     WhichFaces,
     fit_options,
     require_calibration,
+    usual_variant,
 )
 from jaxface.cli.terminal import console, face_model, print_table, printable, require_writable
 
@@ -36,7 +37,7 @@ def dataset(
         ),
     ],
     output: Output = Path("jaxface-dataset"),
-    variant: VariantName = "2d+3d+p+w",
+    variant: UsualVariant = None,
     contour: ContourName = "replace",
     loss: LossName = "squared",
     model: Model = None,
@@ -68,6 +69,7 @@ def dataset(
     from jaxface.pipelines.dataset import started
     from jaxface.pipelines.stages import Settings, Tally
 
+    variant = usual_variant(detector, model, contour) if variant is None else variant
     options = fit_options(detector, variant=variant, contour=contour, loss=loss)
     settings = Settings(model, detector, faces, min_score, score, part_images, options)
     require_calibration(variant, detector, model)

@@ -17,13 +17,14 @@ from jaxface.cli.options import (
     Output,
     Report,
     SolverName,
-    VariantName,
+    UsualVariant,
     WhichFaces,
     fit_options,
     formats_of,
     require_calibration,
     require_joint,
     some_of,
+    usual_variant,
 )
 
 
@@ -32,7 +33,7 @@ def fit(
     output: Output = Path("jaxface-output"),
     formats: Annotated[str, formats_of(FACE_FILES)] = ",".join(USUAL_FACE_FILES),
     report: Report = False,
-    variant: VariantName = "2d+3d+p+w",
+    variant: UsualVariant = None,
     contour: ContourName = "replace",
     loss: LossName = "squared",
     solver: SolverName = "structured",
@@ -66,6 +67,7 @@ def fit(
     Examples:
       jaxface fit photo.jpg --report
       jaxface fit *.jpg --output faces --formats glb,overlay
+      jaxface fit photo.jpg --detector mediapipe-averaged
       jaxface fit photo.jpg --landmarks photo.json --variant 2d
       jaxface fit anna-1.jpg anna-2.jpg --same-person
     """
@@ -73,6 +75,8 @@ def fit(
         from jaxface.cli.session import run
 
     chosen = some_of(FACE_FILES, formats) + (("report",) if report else ())
+    if variant is None:
+        variant = "2d+3d+p+w" if same_person else usual_variant(detector, model, contour, landmarks)
     options = fit_options(detector, variant=variant, contour=contour, loss=loss, solver=solver, iterations=iterations)
     require_calibration(variant, detector, model, landmarks)
     if same_person:

@@ -9,9 +9,11 @@ import typer
 from jaxface.cli.choices import CALIBRATED, CONTOURS, DETECTORS, LOSSES, SOLVERS, VARIANTS, Which
 
 
-def one_of(names: Iterable[str], flag: str, words: str):
-    """An option that takes a name and completes it: ``words`` say what for, with the names in place of ``{}``."""
-    return typer.Option(flag, help=words.format(", ".join(names)), autocompletion=lambda: list(names))
+def one_of(names: Iterable[str], flag: str, words: str, usual: bool | str = True):
+    """An option that takes a name and completes it: ``words`` say what for, with the names in place of ``{}``;
+    ``usual`` what it is by default, where that depends."""
+    words = words.format(", ".join(names))
+    return typer.Option(flag, help=words, autocompletion=lambda: list(names), show_default=usual)
 
 
 def _folder(given: str | Path) -> Path:
@@ -30,6 +32,15 @@ Model = Annotated[
     typer.Option("--model", help="A face model's file or registered name, in place of the embedded one."),
 ]
 VariantName = Annotated[str, one_of(VARIANTS, "--variant", "Variant of the method: {}.")]
+UsualVariant = Annotated[
+    str | None,
+    one_of(
+        VARIANTS,
+        "--variant",
+        "Variant of the method: {}.",
+        "calibrated for mediapipe-averaged and the embedded model, else 2d+3d+p+w",
+    ),
+]
 ContourName = Annotated[
     str, one_of(CONTOURS, "--contour", "What becomes of the 2D contour where the face hides its jaw: {}.")
 ]
@@ -60,6 +71,12 @@ def some_of(formats: Iterable[str], chosen: str) -> tuple[str, ...]:
         if name not in formats:
             raise typer.BadParameter(f"{name!r} is not one of {', '.join(formats)}", param_hint="--formats")
     return names
+
+
+def usual_variant(detector: str, model: str | None, contour: str, landmarks: Path | None = None) -> str:
+    """What ``--variant`` is where it is not given: ``calibrated`` where it is nearer to the truth at every yaw."""
+    measured = detector == "mediapipe-averaged" and model is None and landmarks is None and contour == "replace"
+    return "calibrated" if measured else "2d+3d+p+w"
 
 
 def fit_options(detector: str = "mediapipe", **chosen):
