@@ -155,12 +155,13 @@ def test_averaged_looks_are_fitted_with_their_own_calibration(jaxface, tmp_path,
 
 
 def test_calibrated_is_usual_where_it_is_nearer_at_every_yaw():
-    assert usual_variant("mediapipe-averaged", None, "replace") == "calibrated"
+    assert usual_variant("mediapipe-averaged", None, "replace", "squared") == "calibrated"
     for other in (
-        ("mediapipe", None, "replace"),
-        ("mediapipe-averaged", "ict", "replace"),
-        ("mediapipe-averaged", None, "march"),
-        ("mediapipe-averaged", None, "replace", Path("points")),
+        ("mediapipe", None, "replace", "squared"),
+        ("mediapipe-averaged", "ict", "replace", "squared"),
+        ("mediapipe-averaged", None, "march", "squared"),
+        ("mediapipe-averaged", None, "replace", "robust"),
+        ("mediapipe-averaged", None, "replace", "squared", Path("points")),
     ):
         assert usual_variant(*other) == "2d+3d+p+w"
 

@@ -69,7 +69,7 @@ def dataset(
     from jaxface.pipelines.dataset import started
     from jaxface.pipelines.stages import Settings, Tally
 
-    variant = usual_variant(detector, model, contour) if variant is None else variant
+    variant = usual_variant(detector, model, contour, loss) if variant is None else variant
     options = fit_options(detector, variant=variant, contour=contour, loss=loss)
     settings = Settings(model, detector, faces, min_score, score, part_images, options)
     require_calibration(variant, detector, model)

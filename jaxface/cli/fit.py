@@ -76,7 +76,7 @@ def fit(
 
     chosen = some_of(FACE_FILES, formats) + (("report",) if report else ())
     if variant is None:
-        variant = "2d+3d+p+w" if same_person else usual_variant(detector, model, contour, landmarks)
+        variant = "2d+3d+p+w" if same_person else usual_variant(detector, model, contour, loss, landmarks)
     options = fit_options(detector, variant=variant, contour=contour, loss=loss, solver=solver, iterations=iterations)
     require_calibration(variant, detector, model, landmarks)
     if same_person:

@@ -38,7 +38,8 @@ UsualVariant = Annotated[
         VARIANTS,
         "--variant",
         "Variant of the method: {}.",
-        "calibrated for mediapipe-averaged and the embedded model, else 2d+3d+p+w",
+        "2d+3d+p+w; calibrated with mediapipe-averaged alone, without --model, --contour, --loss, --landmarks and "
+        "--same-person",
     ),
 ]
 ContourName = Annotated[
@@ -73,10 +74,10 @@ def some_of(formats: Iterable[str], chosen: str) -> tuple[str, ...]:
     return names
 
 
-def usual_variant(detector: str, model: str | None, contour: str, landmarks: Path | None = None) -> str:
+def usual_variant(detector: str, model: str | None, contour: str, loss: str, landmarks: Path | None = None) -> str:
     """What ``--variant`` is where it is not given: ``calibrated`` where it is nearer to the truth at every yaw."""
-    measured = detector == "mediapipe-averaged" and model is None and landmarks is None and contour == "replace"
-    return "calibrated" if measured else "2d+3d+p+w"
+    usual = (model, contour, loss, landmarks) == (None, "replace", "squared", None)
+    return "calibrated" if usual and detector == "mediapipe-averaged" else "2d+3d+p+w"
 
 
 def fit_options(detector: str = "mediapipe", **chosen):
