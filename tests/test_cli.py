@@ -173,7 +173,7 @@ def test_calibrated_is_usual_where_it_is_nearer_at_every_yaw():
         (["--formats", ""], "--formats: '' is not one of obj"),
         (["--formats", "obj,"], "--formats: '' is not one of obj"),
         (["--variant", "3d"], "--variant: '3d': takes one of 2d, 2d+3d, 2d+3d+w, 2d+3d+p+w"),
-        (["--variant", "calibrated", "--detector", "fan"], "calibrated takes mediapipe or mediapipe-averaged"),
+        (["--variant", "calibrated", "--detector", "fan"], "--variant: calibrated takes mediapipe or mediapipe-av"),
         (["--variant", "calibrated", "--landmarks", "text.npz"], "not --landmarks text.npz"),
         (["--variant", "calibrated", "--model", "text.npz"], "not --model text.npz"),
         (["--solver", "adam"], "--solver: 'adam': takes one of structured, jaxopt"),

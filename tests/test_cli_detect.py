@@ -139,7 +139,10 @@ def test_a_detector_without_depth_asks_for_the_variant_2d(jaxface, tmp_path, pho
 @pytest.mark.parametrize(
     "arguments, says",
     [
-        (["fit", "--detector", "mtcnn"], "'mtcnn': takes one of mediapipe, mediapipe-averaged, dlib, dlib+"),
+        (
+            ["fit", "--detector", "mtcnn"],
+            "--detector: 'mtcnn': takes one of mediapipe, mediapipe-averaged, dlib, dlib+mediapipe, fan",
+        ),
         (["detect", "--detector", "mtcnn"], "--detector: 'mtcnn': takes one of"),
         (["fit", "--faces", "some"], "'some' is not one of 'all', 'largest'"),
         (["fit", "--min-score", "2"], "--min-score"),
