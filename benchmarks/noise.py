@@ -16,6 +16,7 @@ from rich.table import Table
 import jaxface
 from jaxface.calibration import YAWS, save_calibration
 from jaxface.camera import rotation_from_euler
+from jaxface.cli.choices import CALIBRATED
 from jaxface.model.correspondences import INNER, JAW
 from jaxface.pipelines.ablation import calibrate
 
@@ -46,7 +47,7 @@ def main() -> None:
     Console(width=120).print(table)
     if asked.store:
         tables = {"ibug68": found}
-        if asked.detector.startswith("mediapipe") and "mediapipe478" in model.landmarks:
+        if asked.detector in CALIBRATED and "mediapipe478" in model.landmarks:
             tables["mediapipe478"] = calibrate(model, asked.detector, asked.people, "mediapipe478")
         save_calibration(asked.store, **tables)
 

@@ -113,8 +113,7 @@ def _placed(model: MorphableModel, landmarks: Landmarks, true: Float[np.ndarray,
     mean = np.asarray(model.at_landmarks(scheme).mean, np.float64)
     face = np.stack([similarity(own, mean)(own) - mean for own in true.astype(np.float64)])
     yaw = np.asarray(euler_deg(pose.rotation))[:, 1]
-    to_right = lambda rows: np.where(yaw[:, None, None] < 0, rows[:, MIRRORS[scheme]] * [-1, 1, 1], rows)
-    errors, faces = (to_right(rows).reshape(len(yaw), -1) for rows in (error, face))
+    errors, faces = (_to_right(rows, scheme, yaw, [-1, 1, 1]).reshape(len(yaw), -1) for rows in (error, face))
     return errors, faces, np.abs(yaw)
 
 
@@ -131,9 +130,12 @@ def upright_errors(model: MorphableModel, landmarks: Landmarks, true: Float[np.n
         x, y = error[..., 0], error[..., 1]
         errors += [(cos * x + sin * y)[..., None], (cos * y - sin * x)[..., None], error[..., 2:]]
     error = np.concatenate(errors, axis=-1)
-    left = yaw < 0
-    error[left] = error[left][:, MIRRORS[landmarks.scheme]] * [-1, 1, -1, 1, 1]
-    return error, np.abs(yaw)
+    return _to_right(error, landmarks.scheme, yaw, [-1, 1, -1, 1, 1]), np.abs(yaw)
+
+
+def _to_right(rows: np.ndarray, scheme: Scheme, yaw: np.ndarray, signs: list[int]) -> np.ndarray:
+    """What landmarks have, (n, L, k), of faces that look to the image's left as their mirror images have it."""
+    return np.where(yaw[:, None, None] < 0, rows[:, MIRRORS[scheme]] * signs, rows)
 
 
 def mean_face(model: MorphableModel, landmarks: Landmarks, variant: str = "2d+3d+p+w") -> FitResult:
