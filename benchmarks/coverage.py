@@ -8,8 +8,8 @@ them within 1 and within 1.96 standard deviations: 68 and 95 are right. The embe
 points of ICT's skin as ``benchmarks.generalisation`` finds them.
 
 For each model and kind of landmarks a first row has the ``Errors`` that ``uncertainty`` comes with, a second one those
-that fit the people of even seed best; both rows are of people of odd seed. The last two kinds, of the embedded model
-alone, are the calibrated variant and all 478 points. ``error`` and ``deviation`` are root mean squares of errors and
+that fit the people of even seed best; both rows are of people of odd seed. All 478 points and the calibrated variant
+are of the embedded model alone. ``error`` and ``deviation`` are root mean squares of errors and
 standard deviations along an axis, also of each quarter of the vertices, from the surest on; ``toward`` and ``away`` are
 the vertices that look to the viewer and from it. All errors of a person go together, so that who is in a bin sets its
 percents ``off by`` this standard error or less.
@@ -34,15 +34,17 @@ import jaxface
 from benchmarks.generalisation import CROP_MM, Correspondence
 from jaxface.calibration import load_calibration
 from jaxface.camera import rotation_from_euler
+from jaxface.cli.choices import CALIBRATED
 from jaxface.evaluation.alignment import rigid
 from jaxface.evaluation.faces import NOSE_TIP
 from jaxface.evaluation.noise import simulated
 from jaxface.evaluation.subjects import subjects
-from jaxface.fitting.uncertainty import DETECTED, Errors
+from jaxface.fitting.uncertainty import Errors, usual_errors
 from jaxface.model.registration import shape_of
-from jaxface.pipelines.ablation import detected
+from jaxface.pipelines.ablation import detected, sparse
 from jaxface.rendering.shading import vertex_normals
 from jaxface.rendering.uncertainty_map import draw_uncertainty
+from jaxface.types import POINTS
 from jaxface.weighting import adaptive_weights
 
 DEVIATIONS, WANTED, ALLOWED = np.array([1.0, 1.96]), np.array([68.3, 95.0]), np.array([5.0, 3.0])
@@ -184,16 +186,16 @@ def main() -> None:
     noise = load_calibration("mediapipe", "ibug68")
     kinds = {
         "simulated": lambda people: (simulated(people, noise), np.ones(len(people), bool)),
-        "mediapipe": partial(detected, detector="mediapipe"),
-        "mediapipe-averaged": partial(detected, detector="mediapipe-averaged"),
-        "mediapipe478": partial(detected, detector="mediapipe", scheme="mediapipe478"),
+        "mediapipe": partial(detected, detector="mediapipe", scheme="mediapipe478"),
+        "mediapipe-averaged": partial(detected, detector="mediapipe-averaged", scheme="mediapipe478"),
     }
     halves = [subjects(ict, asked.people, odd=odd) for odd in (False, True)]
     seen = {kind: [(people, *find(people)) for people in halves] for kind, find in kinds.items()}
-    own, plain, calibrated = jaxface.load_model(), jaxface.FitOptions(), jaxface.FitOptions("calibrated")
-    averaged = jaxface.FitOptions("calibrated", calibration="mediapipe-averaged")
-    cases = [(model, kind, plain) for model in (ict, own) for kind in ("simulated", "mediapipe")]
-    cases += [(own, "mediapipe", calibrated), (own, "mediapipe-averaged", averaged), (own, "mediapipe478", plain)]
+    own, plain = jaxface.load_model(), jaxface.FitOptions()
+    cases = [(model, kind, "ibug68", plain) for model in (ict, own) for kind in ("simulated", "mediapipe")]
+    cases += [(own, "mediapipe", "mediapipe478", plain)]
+    for kind in CALIBRATED:
+        cases += [(own, kind, scheme, jaxface.FitOptions("calibrated", calibration=kind)) for scheme in POINTS]
     table = Table(
         "fitted",
         "landmarks",
@@ -208,15 +210,16 @@ def main() -> None:
     )
     root = lambda values: f"{np.sqrt(np.mean(values)):.2f}"
     places = {model: Places(model, ict) for model in (ict, own)}
-    for model, kind, options in cases:
-        even, odd = (places[model](model, options, *half) for half in seen[kind])
-        scheme = "mediapipe478" if kind == "mediapipe478" else "ibug68"
-        for errors in (DETECTED.get(options.variant, DETECTED[scheme]), chosen(even)):
+    for model, kind, scheme, options in cases:
+        of_scheme = lambda faces, scheme=scheme: faces if faces.scheme == scheme else sparse(faces)
+        halves = [(people, of_scheme(faces), found) for people, faces, found in seen[kind]]
+        even, odd = (places[model](model, options, *half) for half in halves)
+        for errors in (usual_errors(options, scheme), chosen(even)):
             off = odd.standard_error(errors, BINS.values()).max(axis=0)
             rows = *odd.coverage(errors, BINS.values()), *odd.by_side(errors), off
             cells = [f"{one:.1f}/{two:.1f}" for one, two in rows]
             of = " / ".join(f"{error:.1f}" for error in errors)
-            name = kind if options == plain else f"{kind}, {options.variant}"
+            name = f"{kind}, {POINTS[scheme]}" + ("" if options == plain else f", {options.variant}")
             quarters = " ".join(f"{one:.1f}/{two:.1f}" for one, two in odd.by_sureness(errors))
             table.add_row(model.name, name, of, root(odd.error**2), root(odd.variance(errors)), quarters, *cells)
     Console(width=240).print(table)

@@ -14,8 +14,9 @@ likeliest is E[e rᵀ] E[r rᵀ]⁻¹ r, all Gaussian and any pose as likely as 
 ``patterns`` span it and ``gains`` say how much of each r shows. e holds the pose's error, which then is found from the
 landmarks' shape: a face that is drawn narrower is turned more.
 
-Offsets are in mm in the upright camera frame: the image turned until the head's own up points up in it. A head to the
-image's left is the mirror image of one to its right.
+Offsets are in mm in the upright camera frame: the image turned until the head's own up points up in it. They are linear
+in the head's tilt there, the sine of the angle by which it nods to the viewer or away, or in profile leans. A head to
+the image's left is the mirror image of one to its right.
 """
 
 from functools import lru_cache, partial
@@ -40,7 +41,9 @@ YAW_STEP = 15.0
 YAWS = np.arange(0.0, 90.0 + YAW_STEP, YAW_STEP)
 MIRRORS = {"ibug68": IBUG68_MIRROR.astype(np.int32), "mediapipe478": MEDIAPIPE478_MIRROR.astype(np.int32)}
 """Of 32 bits, which JAX takes as they are: of 64 it keeps a copy of the precision that it was first used in."""
-_FIELDS = ("offset_2d", "offset_3d", "variance_2d", "variance_3d", "patterns", "gains", "own")
+STEEPEST = 0.5
+"""Beyond this sine of its tilt a head counts as tilted so far."""
+_FIELDS = ("offset_2d", "offset_3d", "tilted_2d", "tilted_3d", "variance_2d", "variance_3d", "patterns", "gains", "own")
 _LEAST_MM2 = 0.25
 """A variance is taken for no smaller: the fitted face itself is no closer to anyone."""
 
@@ -48,12 +51,15 @@ _LEAST_MM2 = 0.25
 @pytree
 class Calibration:
     """Of L landmarks at the Y ``YAWS``, to the image's right: ``offset_2d`` and ``offset_3d`` in mm, the mean
-    face's, detected less true; ``variance_2d`` in mm², the mean of x's and y's; ``variance_3d`` in mm², such a mean and
+    face's, detected less true, of a head without a tilt; ``tilted_2d`` and ``tilted_3d``, what a tilt of 1 would add to
+    them; ``variance_2d`` in mm², the mean of x's and y's; ``variance_3d`` in mm², such a mean and
     z's; the part ``own`` of these that is each landmark's own; K ``patterns`` of common errors, of length 1, and
     ``gains``, both in the model frame."""
 
     offset_2d: Float[Array | np.ndarray, "Y L 2"]
     offset_3d: Float[Array | np.ndarray, "Y L 3"]
+    tilted_2d: Float[Array | np.ndarray, "Y L 2"]
+    tilted_3d: Float[Array | np.ndarray, "Y L 3"]
     variance_2d: Float[Array | np.ndarray, "Y L"]
     variance_3d: Float[Array | np.ndarray, "Y L 2"]
     patterns: Float[Array | np.ndarray, "K L 3"]
@@ -98,8 +104,8 @@ def _read(path: Path, source: str, scheme: str) -> Calibration:
                 f"calibration={source!r}: has no {scheme} landmarks, or is of an older jaxface; "
                 "python -m benchmarks.noise MODEL --store FILE measures it"
             )
-        yaws, points, patterns = len(YAWS), len(MIRRORS[scheme]), data[names[4]].shape[:1]
-        table = [(yaws, points, *axes) for axes in ((2,), (3,), (), (2,))]
+        yaws, points, patterns = len(YAWS), len(MIRRORS[scheme]), data[names[6]].shape[:1]
+        table = [(yaws, points, *axes) for axes in ((2,), (3,), (2,), (3,), (), (2,))]
         shapes = [*table, (*patterns, points, 3), (yaws, *patterns, points, 3), (yaws,)]
         return Calibration(*(numbers(path, name, data[name], shape) for name, shape in zip(names, shapes, strict=True)))
     except ModelFileError as error:
@@ -128,7 +134,7 @@ def corrected(
       their ``depth`` is, as a part of that.
     """
     yaw = yaw_deg(rotation)
-    offset_2d, offset_3d, *variances = at_yaw(table, scheme, yaw)
+    offset_2d, offset_3d, *variances = at_pose(table, scheme, yaw, tilt(rotation))
     variance_2d, variance_3d = (jnp.maximum(one, _LEAST_MM2) for one in variances)
     sin, cos = upright(rotation)
     turn = lambda offset: scale * jnp.stack([cos * offset[0] - sin * offset[1], sin * offset[0] + cos * offset[1]])
@@ -174,11 +180,16 @@ def upright(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "2 *b"]:
     return up / jnp.sqrt(jnp.maximum(jnp.sum(up**2, axis=0), jnp.finfo(up.dtype).tiny))
 
 
-def at_yaw(table: Calibration, scheme: str, yaw: Float[Array, ""]):
-    """The table's ``offset_2d``, ``offset_3d``, ``variance_2d`` and ``variance_3d`` at one yaw, without the axis Y."""
+def tilt(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "*b"]:
+    """The tilt of a head: the sine of the angle by which its own up points away from the viewer, up to ``STEEPEST``."""
+    return rotation[..., 2, 1].clip(-STEEPEST, STEEPEST)
+
+
+def at_pose(table: Calibration, scheme: str, yaw: Float[Array, ""], tilt: Float[Array, ""]):
+    """The table's offsets of 2D and 3D points, ``variance_2d`` and ``variance_3d`` at one pose, without the axis Y."""
     at = lambda values, signs: mirrored(between(values, yaw), scheme, yaw, signs)
-    offsets = at(table.offset_2d, [-1, 1]), at(table.offset_3d, [-1, 1, 1])
-    return *offsets, at(table.variance_2d, 1), at(table.variance_3d, 1)
+    flat, deep = table.offset_2d + tilt * table.tilted_2d, table.offset_3d + tilt * table.tilted_3d
+    return at(flat, [-1, 1]), at(deep, [-1, 1, 1]), at(table.variance_2d, 1), at(table.variance_3d, 1)
 
 
 def mirrored(values: Float[Array, "L *axes"], scheme: str, yaw: Float[Array, ""], signs) -> Float[Array, "L *axes"]:

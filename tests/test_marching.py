@@ -35,7 +35,7 @@ LONG = FitOptions("2d+3d", contour="march", iterations=60, identity_prior=10.0, 
 SURE = Calibration(
     *(
         np.zeros(axes, np.float32)
-        for axes in ((7, 68, 2), (7, 68, 3), (7, 68), (7, 68, 2), (0, 68, 3), (7, 0, 68, 3), (7,))
+        for axes in (*2 * ((7, 68, 2), (7, 68, 3)), (7, 68), (7, 68, 2), (0, 68, 3), (7, 0, 68, 3), (7,))
     )
 )
 """A detector that does not err."""

@@ -33,14 +33,25 @@ def many(small):
     return subjects(small, MANY)
 
 
-def a_calibration(offset=0.0, deviation=1.5, points=68, own=1.0):
+def a_calibration(offset=0.0, deviation=1.5, points=68, own=1.0, tilted=0.0):
     """One whose values differ by landmark and yaw."""
     rng = np.random.default_rng(1)
     grow = (1 + np.arange(len(YAWS)) / 6)[:, None, None]
-    make = lambda axes: (offset * grow * rng.normal(size=(1, points, axes))).astype(np.float32)
+    make = lambda axes, size=offset: (size * grow * rng.normal(size=(1, points, axes))).astype(np.float32)
     variance = np.full((len(YAWS), points, 2), deviation**2, np.float32)
     nothing = np.zeros((0, points, 3), np.float32), np.zeros((len(YAWS), 0, points, 3), np.float32)
-    return Calibration(make(2), make(3), variance[..., 0], variance, *nothing, np.full(len(YAWS), own, np.float32))
+    offsets = make(2), make(3), make(2, tilted), make(3, tilted)
+    return Calibration(*offsets, variance[..., 0], variance, *nothing, np.full(len(YAWS), own, np.float32))
+
+
+def at(table, rotation, yaw):
+    """The offsets (68, 2) and (68, 3) of a head to the image's right, of this |yaw| and tilt: by their definition."""
+    place = min(abs(yaw) / 15, len(YAWS) - 1.001)
+    below, part = int(place), place % 1
+    there = lambda values: (1 - part) * values[below] + part * values[below + 1]
+    leans = np.sin(np.arcsin(rotation[2, 1]).clip(-np.pi / 6, np.pi / 6))
+    flat, deep = (there(getattr(table, f"offset_{kind}")) for kind in ("2d", "3d"))
+    return flat + leans * there(table.tilted_2d), deep + leans * there(table.tilted_3d)
 
 
 def turned(offset, rotation, yaw):
@@ -109,32 +120,29 @@ class TestSimulated:
 
 
 class TestCalibration:
-    def test_measured_is_what_was_put_in(self, small, many):
-        people, put_in = many, a_calibration(offset=2.0)
+    def test_measured_is_what_was_put_in(self, small):
+        people, put_in = subjects(small, MANY, tilt_deg=15.0), a_calibration(offset=2.0, tilted=5.0)
         true, rng = 2.0 * people.seen(people.points()), np.random.default_rng(0)
         xyz = true + 2.0 * rng.normal(size=true.shape)
         for row, yaw in enumerate(people.yaw):
-            place = min(abs(yaw), 89.9) / 15
-            below, part = int(place), place % 1
-            offset = (1 - part) * put_in.offset_3d[below] + part * put_in.offset_3d[below + 1]
-            xyz[row] += 2.0 * turned(offset, people.rotation[row], yaw)
+            xyz[row] += 2.0 * turned(at(put_in, people.rotation[row], yaw)[1], people.rotation[row], yaw)
         faces = jaxface.Landmarks(xyz[..., :2].astype(np.float32), xyz.astype(np.float32))
         found = measured(small, faces, true)
-        expected = put_in.offset_3d - put_in.offset_3d.mean(axis=1, keepdims=True)
-        assert np.sqrt(np.mean((found.offset_3d - expected)[:6] ** 2)) < 0.25 * np.sqrt(np.mean(expected**2))
+        for name, part in ("offset_3d", 0.25), ("tilted_3d", 0.5):
+            expected = getattr(put_in, name) - getattr(put_in, name).mean(axis=1, keepdims=True)
+            off = (getattr(found, name) - expected)[:5]
+            assert np.sqrt(np.mean(off**2)) < part * np.sqrt(np.mean(expected[:5] ** 2))
         np.testing.assert_allclose(found.offset_2d, found.offset_3d[..., :2], atol=1e-6)
         assert 0.7 < np.sqrt(found.variance_3d[:5].mean()) < 1.4
 
-    @pytest.mark.parametrize("angles", [(5.0, 33.0, 0.0), (-4.0, -52.0, 70.0), (0.0, 90.0, -20.0)])
+    @pytest.mark.parametrize("angles", [(5.0, 33.0, 0.0), (-25.0, -52.0, 70.0), (0.0, 90.0, -20.0), (60.0, 10.0, 0.0)])
     def test_corrected_undoes_the_offset(self, small, angles):
-        table = a_calibration(offset=3.0, own=0.5)
+        table = a_calibration(offset=3.0, own=0.5, tilted=4.0)
         rotation = np.asarray(camera.rotation_from_euler(jnp.array(angles)))
         true = np.asarray(small.landmark_positions(small.mean, "ibug68")) @ rotation.T
-        place = min(abs(angles[1]) / 15, len(YAWS) - 1.001)
-        below, part = int(place), place % 1
-        at = lambda values: (1 - part) * values[below] + part * values[below + 1]
-        xyz = true + turned(at(table.offset_3d), rotation, angles[1])
-        xy = true[:, :2] + turned(at(table.offset_2d), rotation, angles[1]) + [30, -20]
+        flat, deep = at(table, rotation, angles[1])
+        xyz = true + turned(deep, rotation, angles[1])
+        xy = true[:, :2] + turned(flat, rotation, angles[1]) + [30, -20]
         found, weight, depth = corrected(
             table, "ibug68", jnp.float32(1), jnp.asarray(rotation), jnp.asarray(xy.T), jnp.asarray(xyz.T), None
         )

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 
 import numpy as np
+from jaxtyping import Float
 
 from jaxface.detection.finding import FaceFinder
 from jaxface.detection.heads import dense
@@ -42,12 +43,20 @@ class MediaPipe:
         return points
 
     def _landmarks(self, points: np.ndarray) -> Landmarks:
-        if self._scheme == "mediapipe478":
-            return Landmarks(xy=points[:, :2], xyz=points, scheme=self._scheme)
-        xyz = points[IBUG68_FROM_MEDIAPIPE478]
-        xy = xyz[:, :2].copy()
-        xy[JAW] = visible_contour(points)
-        return Landmarks(xy=xy, xyz=xyz, scheme=self._scheme)
+        return dense_landmarks(points) if self._scheme == "mediapipe478" else sparse_landmarks(points)
+
+
+def dense_landmarks(points: Float[np.ndarray, "478 3"]) -> Landmarks:
+    """MediaPipe's points as both kinds of landmarks."""
+    return Landmarks(xy=points[:, :2], xyz=points, scheme="mediapipe478")
+
+
+def sparse_landmarks(points: Float[np.ndarray, "478 3"]) -> Landmarks:
+    """The 68 among MediaPipe's points, the 2D contour on the visible silhouette."""
+    xyz = points[IBUG68_FROM_MEDIAPIPE478]
+    xy = xyz[:, :2].copy()
+    xy[JAW] = visible_contour(points)
+    return Landmarks(xy=xy, xyz=xyz)
 
 
 class AveragedMediaPipe(MediaPipe):

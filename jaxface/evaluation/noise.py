@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jaxface.calibration import MIRRORS, YAW_STEP, YAWS, Calibration, at_yaw, corrected, upright
+from jaxface.calibration import MIRRORS, YAW_STEP, YAWS, Calibration, at_pose, corrected, tilt, upright
 from jaxface.camera import euler_deg, rotation_from_euler
 from jaxface.evaluation.common_errors import common_errors
 from jaxface.evaluation.subjects import Subjects
@@ -25,6 +25,8 @@ from jaxface.types import POINTS, FitResult, Landmarks, Scheme
 
 _FEWEST = 6.0
 """A yaw that fewer faces show, counted by their weight there, has the values of the nearest that more do."""
+_UPRIGHT = 0.05
+"""A tilt counts for little until the squares of people's tilts at a yaw sum up to more than this."""
 _STIFF = 1e6
 """A prior that leaves the mean face."""
 _BEHIND = 2.0
@@ -39,7 +41,7 @@ def simulated(people: Subjects, noise: Calibration, scheme: Scheme = "ibug68") -
     surface looks away from the viewer errs twice as much.
     """
     true = people.seen(people.points(scheme))
-    at = jax.vmap(partial(at_yaw, noise, scheme))(jnp.asarray(people.yaw, jnp.float32))
+    at = jax.vmap(partial(at_pose, noise, scheme, tilt=jnp.zeros(())))(jnp.asarray(people.yaw, jnp.float32))
     variance_2d, variance_3d = map(np.asarray, at[2:])
     draw = lambda offset, axes: np.stack(
         [np.random.default_rng([seed, offset]).normal(size=(POINTS[scheme], axes)) for seed in people.seeds]
@@ -70,20 +72,30 @@ def _outline(people: Subjects) -> Float[np.ndarray, "n 17 2"]:
 
 def measured(model: MorphableModel, landmarks: Landmarks, true: Float[np.ndarray, "n L 3"]) -> Calibration:
     """The calibration of landmarks, a batch, against where the points are, in the camera frame in pixels."""
-    errors, yaw = upright_errors(model, landmarks, true)
-    share = _share(yaw)
-    weight = share.sum(axis=0)
-    enough = np.nonzero(weight >= min(_FEWEST, weight.max()))[0]
-    nearest = enough[np.abs(enough - np.arange(len(YAWS))[:, None]).argmin(axis=1)]
-    at_yaws = lambda values: np.einsum("nb,nlk->blk", share / np.maximum(weight, 1e-9), values)[nearest]
-    mean = at_yaws(errors)
-    variance = at_yaws(np.square(errors - np.einsum("nb,blk->nlk", share, mean)))
+    offset, rise, variance = _by_pose(*upright_errors(model, landmarks, true))
     both = np.stack([variance[..., 2:4].mean(axis=-1), variance[..., 4]], axis=-1)
-    tables = mean[..., :2], mean[..., 2:], variance[..., :2].mean(axis=-1), both
+    tables = offset[..., :2], offset[..., 2:], rise[..., :2], rise[..., 2:], variance[..., :2].mean(axis=-1), both
     points = true.shape[1]
     nothing = np.zeros((0, points, 3)), np.zeros((len(YAWS), 0, points, 3)), np.ones(len(YAWS))
     apart = Calibration(*(table.astype(np.float32) for table in (*tables, *nothing)))
     return patterned(model, landmarks, true, apart)
+
+
+def _by_pose(errors: Float[np.ndarray, "n L k"], yaw: Float[np.ndarray, "n"], tilted: Float[np.ndarray, "n"]):
+    """The errors' mean at each of the ``YAWS`` of a head without a tilt, what a unit of the sine of the tilt adds to
+    it, and their variance about both: (Y, L, k) each."""
+    share = _share(yaw)
+    weight = share.sum(axis=0)
+    enough = np.nonzero(weight >= min(_FEWEST, weight.max()))[0]
+    nearest = enough[np.abs(enough - np.arange(len(YAWS))[:, None]).argmin(axis=1)]
+    there = share[:, nearest]
+    part = there / weight[nearest]
+    usual = tilted @ part
+    beyond = there * (tilted[:, None] - usual)
+    rise = np.einsum("ny,nlk->ylk", beyond, errors) / (_UPRIGHT + tilted @ beyond)[:, None, None]
+    offset = np.einsum("ny,nlk->ylk", part, errors) - usual[:, None, None] * rise
+    known = np.einsum("ny,ylk->nlk", share, offset) + np.einsum("n,ny,ylk->nlk", tilted, share, rise, optimize=True)
+    return offset, rise, np.einsum("ny,nlk->ylk", part, np.square(errors - known))
 
 
 def patterned(model: MorphableModel, landmarks: Landmarks, true: Float[np.ndarray, "n L 3"], table: Calibration):
@@ -119,7 +131,7 @@ def _placed(model: MorphableModel, landmarks: Landmarks, true: Float[np.ndarray,
 
 def upright_errors(model: MorphableModel, landmarks: Landmarks, true: Float[np.ndarray, "n L 3"]):
     """Errors (n, L, 5) in mm, x and y of the 2D and x, y, z of the 3D points, turned upright and to the image's right;
-    and |yaw| (n,) in degrees as the mean face shows it."""
+    and |yaw| (n,) in degrees and the ``tilt`` (n,) as the mean face shows them."""
     pose = mean_face(model, landmarks).pose
     sin, cos = np.asarray(upright(pose.rotation))[:, :, None]
     yaw = np.asarray(euler_deg(pose.rotation))[:, 1]
@@ -130,7 +142,7 @@ def upright_errors(model: MorphableModel, landmarks: Landmarks, true: Float[np.n
         x, y = error[..., 0], error[..., 1]
         errors += [(cos * x + sin * y)[..., None], (cos * y - sin * x)[..., None], error[..., 2:]]
     error = np.concatenate(errors, axis=-1)
-    return _to_right(error, landmarks.scheme, yaw, [-1, 1, -1, 1, 1]), np.abs(yaw)
+    return _to_right(error, landmarks.scheme, yaw, [-1, 1, -1, 1, 1]), np.abs(yaw), np.asarray(tilt(pose.rotation))
 
 
 def _to_right(rows: np.ndarray, scheme: Scheme, yaw: np.ndarray, signs: list[int]) -> np.ndarray:

@@ -17,8 +17,9 @@ from jaxface.model.registration import Shape, shape_of
 
 EXPRESSIONS, STRONGEST = 4, 0.5
 """So many random expressions are mixed into a face, each from 0 to this part of its full extent."""
-TILT_DEG = 5.0
-"""Standard deviation of pitch and roll."""
+TILT_DEG, NODDING_DEG = 5.0, 15.0
+"""Standard deviation of pitch and roll: of people who are reported on, and of those that a calibration is measured on,
+which is to hold for photographs."""
 _LARGEST_YAW = 90.0
 _GOLDEN = (5**0.5 - 1) / 2
 
@@ -62,9 +63,10 @@ class Subjects:
         return Face(f"seed {self.seeds[index]}", mesh, triangles, landmarks)
 
 
-def subjects(model: MorphableModel, count: int, odd: bool = False) -> Subjects:
+def subjects(model: MorphableModel, count: int, odd: bool = False, tilt_deg: float = TILT_DEG) -> Subjects:
     """The first people of a model: coefficients of the identity standard normal, a few expressions, yaw from -90° to
-    90° in golden-ratio steps, so that however many there are, every yaw has its share.
+    90° in golden-ratio steps, so that however many there are, every yaw has its share; ``tilt_deg`` the standard
+    deviation of pitch and roll.
 
     Raises:
       ValueError: the model lacks the 68 points.
@@ -80,7 +82,7 @@ def subjects(model: MorphableModel, count: int, odd: bool = False) -> Subjects:
         mixed = rng.choice(expressions, min(EXPRESSIONS, expressions), replace=False)
         expression[row, mixed] = rng.uniform(0, STRONGEST, len(mixed))
         yaw = _LARGEST_YAW * (2 * (_GOLDEN * (seed // 2 + 1) % 1) - 1)
-        angles[row] = rng.normal(0, TILT_DEG), yaw, rng.normal(0, TILT_DEG)
+        angles[row] = rng.normal(0, tilt_deg), yaw, rng.normal(0, tilt_deg)
     flat = lambda basis: np.asarray(basis).reshape(-1, basis.shape[-1]).T
     moved = identity.astype(np.float32) @ flat(model.identity) + expression.astype(np.float32) @ flat(model.expression)
     vertices = np.asarray(model.mean) + moved.reshape(count, -1, 3)

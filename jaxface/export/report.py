@@ -109,11 +109,12 @@ def landmark_errors(
     model: MorphableModel, result: FitResult, landmarks: Landmarks, contour: str = "replace"
 ) -> dict[str, float]:
     """How far the fitted landmarks are from the detected 2D ones, in mm across the image: the mean of each part of the
-    68 points, and of all. Those of the contour are where the fit with this ``contour`` takes them to be seen."""
+    68 points, or of these among MediaPipe's, and of all. Those of the contour are where the fit with this ``contour``
+    takes them to be seen."""
     fitted = seen_landmarks(model, result, landmarks.scheme, contour)
     apart = np.linalg.norm(fitted - np.asarray(landmarks.xy), axis=-1) / float(result.pose.scale)
-    parts = _PARTS if landmarks.scheme == "ibug68" else {}
-    return {name: float(apart[points].mean()) for name, points in parts.items()} | {"all": float(apart.mean())}
+    among = apart if landmarks.scheme == "ibug68" else apart[groups.IBUG68_FROM_MEDIAPIPE478]
+    return {name: float(among[points].mean()) for name, points in _PARTS.items()} | {"all": float(apart.mean())}
 
 
 def _certainty(model: MorphableModel, result: FitResult, landmarks: Landmarks, options: FitOptions) -> np.ndarray:

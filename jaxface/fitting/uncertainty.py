@@ -50,13 +50,17 @@ class Errors(NamedTuple):
     outside: float
 
 
-DETECTED = {
+DETECTED: dict[Scheme, Errors] = {
     "ibug68": Errors(front=2.1, profile=6.7, outside=0.7),
     "mediapipe478": Errors(front=4.5, profile=12.4, outside=1.3),
-    "calibrated": Errors(front=4.7, profile=2.4, outside=1.2),
+}
+CALIBRATED: dict[Scheme, Errors] = {
+    "ibug68": Errors(front=4.7, profile=2.4, outside=1.2),
+    "mediapipe478": Errors(front=4.7, profile=2.4, outside=1.2),
 }
 """Of the embedded model, fitted to the points that MediaPipe finds of people that it does not know: by the points'
-scheme, and of the variant whose weights know the yaw already. ``docs/uncertainty.md`` says how they were chosen."""
+scheme, with the paper's variants and with ``calibrated``, whose weights know the yaw already. ``docs/uncertainty.md``
+says how they were chosen."""
 
 
 @pytree
@@ -114,8 +118,8 @@ def uncertainty(
       result: of one face. A face that was not fitted has the prior's uncertainty.
       landmarks: what was fitted; only their scheme counts. None: as many points as the result has weights of, else
         the 68 (MediaPipe's where the model has no 68).
-      options: what they were fitted with: the priors, and the variant, whose errors ``DETECTED`` may know.
-      errors: standard deviations in mm that no fit can know of itself; None: those in ``DETECTED``, measured for the
+      options: what they were fitted with: the priors and the variant.
+      errors: standard deviations in mm that no fit can know of itself; None: ``usual_errors``, measured for the
         embedded model and MediaPipe (``python -m benchmarks.coverage`` measures others).
 
     Raises:
@@ -140,8 +144,12 @@ def uncertainty(
         raise ValueError(f"landmarks: got {scheme}, the result is of {len(result.landmark_weight)} points")
     if errors is not None and not isinstance(errors, Errors):
         raise ValueError(f"errors: got {type(errors).__name__}, takes jaxface.fitting.Errors(front, profile, outside)")
-    known = errors or DETECTED.get(options.variant, DETECTED[scheme])
-    return _uncertainty(model, result, scheme, options, known)
+    return _uncertainty(model, result, scheme, options, errors or usual_errors(options, scheme))
+
+
+def usual_errors(options: FitOptions, scheme: Scheme) -> Errors:
+    """What ``uncertainty`` comes with."""
+    return (CALIBRATED if options.variant == "calibrated" else DETECTED)[scheme]
 
 
 def _default_scheme(model: MorphableModel) -> Scheme:

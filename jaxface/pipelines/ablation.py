@@ -9,13 +9,14 @@ import numpy as np
 from jaxtyping import Bool
 from PIL import Image
 
-from jaxface.calibration import load_calibration, save_calibration
+from jaxface.calibration import Calibration, load_calibration, save_calibration
 from jaxface.camera import project
+from jaxface.detection.mediapipe import sparse_landmarks
 from jaxface.detection.registry import opened
 from jaxface.evaluation import aflw2000
 from jaxface.evaluation.ablation import Cell, ShapeError, by_yaw, fits
 from jaxface.evaluation.noise import measured, simulated
-from jaxface.evaluation.subjects import Subjects, subjects
+from jaxface.evaluation.subjects import NODDING_DEG, Subjects, subjects
 from jaxface.export.files import atomic_write, png
 from jaxface.export.records import versions
 from jaxface.fitting import FitOptions, vertices
@@ -24,7 +25,7 @@ from jaxface.model.readers.checks import ModelFileError, numbers
 from jaxface.model.readers.npz import read_npz
 from jaxface.rendering.error_map import draw_errors
 from jaxface.rendering.people import PIXELS_A_MM, Painter
-from jaxface.types import FitResult, Landmarks, Scheme
+from jaxface.types import POINTS, FitResult, Landmarks, Scheme
 
 JSON, PICTURE, CALIBRATION = "ablation.json", "ablation.png", "calibration.npz"
 _SHOWN_YAWS = (0.0, 40.0, 65.0)
@@ -64,11 +65,21 @@ def detected(people: Subjects, detector: str, scheme: Scheme = "ibug68") -> tupl
     return Landmarks(xy, xyz, scheme=scheme), np.array([face is not None for face in faces])
 
 
-def calibrate(model: MorphableModel, detector: str, count: int, scheme: Scheme = "ibug68"):
-    """The calibration of a detector and a model, measured on the model's own people of even seed."""
-    people = subjects(model, count)
-    landmarks, found = detected(people, detector, scheme)
-    return measured(model, landmarks, PIXELS_A_MM * people.seen(people.points(scheme))[found])
+def sparse(dense: Landmarks) -> Landmarks:
+    """The 68 points of a batch of MediaPipe's 478."""
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *map(sparse_landmarks, np.asarray(dense.xyz)))
+
+
+def calibrate(model: MorphableModel, detector: str, count: int, *schemes: Scheme) -> dict[Scheme, Calibration]:
+    """The calibrations of a detector and a model, by scheme, measured on the model's own people of even seed; of both
+    schemes only where MediaPipe gives them."""
+    people = subjects(model, count, tilt_deg=NODDING_DEG)
+    landmarks, found = detected(people, detector, max(schemes, key=POINTS.__getitem__))
+    tables = {}
+    for scheme in schemes:
+        faces = landmarks if scheme == landmarks.scheme else sparse(landmarks)
+        tables[scheme] = measured(model, faces, PIXELS_A_MM * people.seen(people.points(scheme))[found])
+    return tables
 
 
 def ablate_people(
@@ -103,11 +114,13 @@ def ablate_people(
     else:
         landmarks, found = detected(people, detector, scheme)
     if calibration is None:
-        own = subjects(model, count)
-        simulate = lambda: measured(model, simulated(own, noise, scheme), own.seen(own.points(scheme)))
-        table = simulate() if detector is None else calibrate(model, detector, count, scheme)
+        if detector is None:
+            own = subjects(model, count, tilt_deg=NODDING_DEG)
+            tables = {scheme: measured(model, simulated(own, noise, scheme), own.seen(own.points(scheme)))}
+        else:
+            tables = calibrate(model, detector, count, scheme)
         calibration = str((folder / CALIBRATION).resolve())
-        save_calibration(calibration, **{scheme: table})
+        save_calibration(calibration, **tables)
     results = fits(model, landmarks, replace(options, calibration=calibration))
     error, yaw = ShapeError(model, people, np.nonzero(found)[0]), people.yaw[found]
     turned = {name: np.abs(np.asarray(result.pose.euler_deg)[:, 1] - yaw) for name, result in results.items()}
