@@ -15,6 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 import jaxface.pipelines.image as pipeline
+from jaxface.cli.choices import CALIBRATED
 from jaxface.cli.options import usual_variant
 from jaxface.cli.session import _folders, _table
 from jaxface.cli.terminal import print_table, printable
@@ -37,12 +38,13 @@ def test_demo_writes_everything_and_says_what_it_found(jaxface, tmp_path):
     names_, units, row, where = (line.split() for line in result.stdout.splitlines())
     assert names_ == ["file", "faces", "yaw", "pitch", "roll", "status", "detect", "fit", "export"]
     assert units == ["°", "°", "°", "ms", "ms", "ms"]
-    assert row[:2] == ["astronaut.png", "1"] and row[5] == "converged"
-    assert all(float(milliseconds) > 0 for milliseconds in row[6:])
+    assert row[:2] == ["astronaut.png", "1"] and row[5:7] == ["max", "iterations"]
+    assert len(row) == 10 and all(float(milliseconds) > 0 for milliseconds in row[7:])
     assert where == ["written", "to", "demo"]
 
     record = json.loads((folder / "fit.json").read_text())
     assert record["source"] == "astronaut.png" and record["face"] == 0 and record["status"]["fitted"]
+    assert record["options"]["variant"] == "calibrated"
     assert [f"{record['pose'][name]:+z.1f}" for name in ("yaw_deg", "pitch_deg", "roll_deg")] == row[2:5]
     assert all(abs(record["pose"][name]) < 15 for name in ("yaw_deg", "pitch_deg", "roll_deg"))
     fitted, landmarks = read_npz(folder / "fit.npz")
@@ -147,21 +149,23 @@ def test_formats_and_options_are_taken(jaxface, tmp_path, photograph):
     assert (options["variant"], options["iterations"], options["solver"]) == ("2d+3d+w", 2, "structured")
 
 
-def test_averaged_looks_are_fitted_with_their_own_calibration(jaxface, tmp_path, photograph):
-    result = jaxface("fit", photograph, "-o", "out", "-f", "json", "--detector", "mediapipe-averaged")
-    assert (result.exit_code, result.stderr) == (0, "")
-    options = json.loads((tmp_path / "out" / "fit.json").read_text())["options"]
-    assert (options["variant"], options["calibration"]) == ("calibrated", "mediapipe-averaged")
+def test_points_are_fitted_with_their_detectors_own_calibration(jaxface, tmp_path, photograph):
+    for detector in CALIBRATED:
+        result = jaxface("fit", photograph, "-o", "out", "-f", "json", "--detector", detector)
+        assert (result.exit_code, result.stderr) == (0, "")
+        options = json.loads((tmp_path / "out" / "fit.json").read_text())["options"]
+        assert (options["variant"], options["calibration"]) == ("calibrated", detector)
 
 
-def test_calibrated_is_usual_where_it_is_nearer_at_every_yaw():
-    assert usual_variant("mediapipe-averaged", None, "replace", "squared") == "calibrated"
+def test_calibrated_is_usual_where_the_errors_of_a_detector_are_known():
+    for detector in CALIBRATED:
+        assert usual_variant(detector, None, "replace", "squared") == "calibrated"
     for other in (
-        ("mediapipe", None, "replace", "squared"),
-        ("mediapipe-averaged", "ict", "replace", "squared"),
-        ("mediapipe-averaged", None, "march", "squared"),
-        ("mediapipe-averaged", None, "replace", "robust"),
-        ("mediapipe-averaged", None, "replace", "squared", Path("points")),
+        ("dlib+mediapipe", None, "replace", "squared"),
+        ("mediapipe", "ict", "replace", "squared"),
+        ("mediapipe", None, "march", "squared"),
+        ("mediapipe", None, "replace", "robust"),
+        ("mediapipe", None, "replace", "squared", Path("points")),
     ):
         assert usual_variant(*other) == "2d+3d+p+w"
 

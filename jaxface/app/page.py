@@ -6,9 +6,9 @@ from typing import Any, get_args
 import gradio as gr
 from gradio import themes
 
+from jaxface.app import state
 from jaxface.app.actions import HELLO, IDENTITY_LIMIT, Actions
 from jaxface.app.session import Sessions
-from jaxface.fitting import FitOptions
 from jaxface.fitting.options import Loss, Variant
 from jaxface.model.morphable import MorphableModel
 from jaxface.pipelines.faces import Finder
@@ -45,10 +45,10 @@ def build(model: MorphableModel, finder: Finder, calibration: str | None, folder
       folder: where sessions keep their files.
       example: a photograph to try, in a folder that Gradio serves.
     """
-    default, measured = FitOptions(), calibration is not None
+    default, measured = state.usual_options(calibration), calibration is not None
     variants = [name for name in get_args(Variant) if measured or name != "calibrated"]
     picture: dict[str, Any] = {"interactive": False, "buttons": ["download", "fullscreen"]}
-    actions = Actions(model, finder, Sessions(folder), example, calibration or default.calibration)
+    actions = Actions(model, finder, Sessions(folder), example, default.calibration)
     names = model.expression_names or tuple(map(str, range(model.expression.shape[-1])))
     shapes = list(zip(names, range(len(names)), strict=True))
 

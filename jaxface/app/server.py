@@ -10,7 +10,6 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from jaxface.app import state
-from jaxface.fitting import FitOptions
 from jaxface.model.morphable import MorphableModel
 from jaxface.pipelines.faces import Finder
 
@@ -61,7 +60,7 @@ def served(model: MorphableModel, finder: Finder, calibration: str | None, host:
         example = folder / "astronaut.png"
         with as_file(files("jaxface.assets").joinpath(example.name)) as photograph:
             shutil.copy(photograph, example)
-        _warm_up(model, finder, calibration is not None, example)
+        _warm_up(model, finder, calibration, example)
         page = build(model, finder, calibration, folder, example)
         _, address, _ = page.launch(
             server_name=host,
@@ -88,13 +87,13 @@ async def _refuse(address: str, cache_dir: str) -> str:
     raise Error("jaxface opens no connection: give the photograph itself.", print_exception=False)
 
 
-def _warm_up(model: MorphableModel, finder: Finder, measured: bool, example: Path) -> None:
+def _warm_up(model: MorphableModel, finder: Finder, calibration: str | None, example: Path) -> None:
     """Compile and load what a photograph needs."""
     photograph = state.read_photograph(example, finder)
-    face = state.fit_face(model, photograph, photograph.largest, FitOptions())
+    face = state.fit_face(model, photograph, photograph.largest, state.usual_options(calibration))
     state.draw_overlay(model, face)
     atlas = state.bake(model, face, state.SHOWN_ATLAS)
     changed = state.changed(face.result, (0.0, 0.0, 0.0), (0.0,), {0: 0.0})
     state.draw_head(model, changed, atlas)
-    if measured:
+    if calibration is not None:
         state.draw_unsure(model, face)

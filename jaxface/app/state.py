@@ -81,6 +81,11 @@ class Face:
         return Status(int(self.result.status))
 
 
+def usual_options(calibration: str | None) -> FitOptions:
+    """What a photograph is fitted with first; ``calibration`` is None where the detector has none."""
+    return FitOptions() if calibration is None else FitOptions("calibrated", calibration=calibration)
+
+
 def read_photograph(path: str | Path, finder: Finder) -> Photograph:
     """The photograph in a file, and its faces.
 

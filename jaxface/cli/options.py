@@ -38,8 +38,8 @@ UsualVariant = Annotated[
         VARIANTS,
         "--variant",
         "Variant of the method: {}.",
-        "2d+3d+p+w; calibrated with mediapipe-averaged alone, without --model, --contour, --loss, --landmarks and "
-        "--same-person",
+        "calibrated; 2d+3d+p+w, the paper's, with --model, --contour, --loss, --landmarks, --same-person, or another "
+        "--detector than MediaPipe's",
     ),
 ]
 ContourName = Annotated[
@@ -75,9 +75,9 @@ def some_of(formats: Iterable[str], chosen: str) -> tuple[str, ...]:
 
 
 def usual_variant(detector: str, model: str | None, contour: str, loss: str, landmarks: Path | None = None) -> str:
-    """What ``--variant`` is where it is not given: ``calibrated`` where it is nearer to the truth at every yaw."""
+    """What ``--variant`` is where it is not given: ``calibrated`` where the detector's errors are known."""
     usual = (model, contour, loss, landmarks) == (None, "replace", "squared", None)
-    return "calibrated" if usual and detector == "mediapipe-averaged" else "2d+3d+p+w"
+    return "calibrated" if usual and detector in CALIBRATED else "2d+3d+p+w"
 
 
 def fit_options(detector: str = "mediapipe", **chosen):
