@@ -36,7 +36,7 @@ from jaxface.evaluation.subjects import subjects
 from jaxface.model.canonical import canonical_face
 from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478
 from jaxface.model.registration import similarity
-from jaxface.pipelines.ablation import calibrate, detected, sparse
+from jaxface.pipelines.ablation import calibrate, detected, of_scheme
 from jaxface.rendering.people import SIDE
 from jaxface.types import Landmarks
 
@@ -68,7 +68,7 @@ def main() -> None:
         save_calibration(calibration, **calibrate(ict, asked.detector, asked.people, "ibug68"))
     people = subjects(ict, asked.people, odd=True)
     dense, found = detected(people, asked.detector, "mediapipe478")
-    faces = sparse(dense)
+    faces = of_scheme(dense, "ibug68")
     rows, yaw = np.nonzero(found)[0], people.yaw[found]
 
     surrey, eos = jaxface.load_model(Path(asked.surrey) / "sfm_shape_3448.bin"), Surrey(asked.surrey)

@@ -9,10 +9,10 @@ points of ICT's skin as ``benchmarks.generalisation`` finds them.
 
 For each model and kind of landmarks a first row has the ``Errors`` that ``uncertainty`` comes with, a second one those
 that fit the people of even seed best; both rows are of people of odd seed. All 478 points and the calibrated variant
-are of the embedded model alone. ``error`` and ``deviation`` are root mean squares of errors and
-standard deviations along an axis, also of each quarter of the vertices, from the surest on; ``toward`` and ``away`` are
-the vertices that look to the viewer and from it. All errors of a person go together, so that who is in a bin sets its
-percents ``off by`` this standard error or less.
+are of the embedded model alone. ``error`` and ``deviation`` are root mean squares of errors and standard deviations
+along an axis, also of each quarter of the vertices, from the surest on; ``toward`` and ``away`` are the vertices that
+look to the viewer and from it. All errors of a person go together, so that who is in a bin sets its percents ``off by``
+this standard error or less.
 ``--picture FILE`` writes what the demo photograph's fit is sure of, beside that of one turned to profile, instead.
 """
 
@@ -41,7 +41,7 @@ from jaxface.evaluation.noise import simulated
 from jaxface.evaluation.subjects import subjects
 from jaxface.fitting.uncertainty import Errors, usual_errors
 from jaxface.model.registration import shape_of
-from jaxface.pipelines.ablation import detected, sparse
+from jaxface.pipelines.ablation import detected, of_scheme
 from jaxface.rendering.shading import vertex_normals
 from jaxface.rendering.uncertainty_map import draw_uncertainty
 from jaxface.types import POINTS
@@ -211,9 +211,8 @@ def main() -> None:
     root = lambda values: f"{np.sqrt(np.mean(values)):.2f}"
     places = {model: Places(model, ict) for model in (ict, own)}
     for model, kind, scheme, options in cases:
-        of_scheme = lambda faces, scheme=scheme: faces if faces.scheme == scheme else sparse(faces)
-        halves = [(people, of_scheme(faces), found) for people, faces, found in seen[kind]]
-        even, odd = (places[model](model, options, *half) for half in halves)
+        given = [(people, of_scheme(faces, scheme), found) for people, faces, found in seen[kind]]
+        even, odd = (places[model](model, options, *half) for half in given)
         for errors in (usual_errors(options, scheme), chosen(even)):
             off = odd.standard_error(errors, BINS.values()).max(axis=0)
             rows = *odd.coverage(errors, BINS.values()), *odd.by_side(errors), off

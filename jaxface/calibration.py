@@ -52,9 +52,9 @@ _LEAST_MM2 = 0.25
 class Calibration:
     """Of L landmarks at the Y ``YAWS``, to the image's right: ``offset_2d`` and ``offset_3d`` in mm, the mean
     face's, detected less true, of a head without a tilt; ``tilted_2d`` and ``tilted_3d``, what a tilt of 1 would add to
-    them; ``variance_2d`` in mm², the mean of x's and y's; ``variance_3d`` in mm², such a mean and
-    z's; the part ``own`` of these that is each landmark's own; K ``patterns`` of common errors, of length 1, and
-    ``gains``, both in the model frame."""
+    them; ``variance_2d`` in mm², the mean of x's and y's; ``variance_3d`` in mm², such a mean and z's; the part
+    ``own`` of these that is each landmark's own; K ``patterns`` of common errors, of length 1, and ``gains``, both in
+    the model frame."""
 
     offset_2d: Float[Array | np.ndarray, "Y L 2"]
     offset_3d: Float[Array | np.ndarray, "Y L 3"]
@@ -187,9 +187,11 @@ def tilt(rotation: Float[Array, "*b 3 3"]) -> Float[Array, "*b"]:
 
 def at_pose(table: Calibration, scheme: str, yaw: Float[Array, ""], tilt: Float[Array, ""]):
     """The table's offsets of 2D and 3D points, ``variance_2d`` and ``variance_3d`` at one pose, without the axis Y."""
-    at = lambda values, signs: mirrored(between(values, yaw), scheme, yaw, signs)
-    flat, deep = table.offset_2d + tilt * table.tilted_2d, table.offset_3d + tilt * table.tilted_3d
-    return at(flat, [-1, 1]), at(deep, [-1, 1, 1]), at(table.variance_2d, 1), at(table.variance_3d, 1)
+    at = lambda values, signs: mirrored(values, scheme, yaw, signs)
+    there = lambda name: between(getattr(table, name), yaw)  # two rows of a table, of which a face takes no more
+    flat = there("offset_2d") + tilt * there("tilted_2d")
+    deep = there("offset_3d") + tilt * there("tilted_3d")
+    return at(flat, [-1, 1]), at(deep, [-1, 1, 1]), at(there("variance_2d"), 1), at(there("variance_3d"), 1)
 
 
 def mirrored(values: Float[Array, "L *axes"], scheme: str, yaw: Float[Array, ""], signs) -> Float[Array, "L *axes"]:

@@ -43,12 +43,9 @@ class MediaPipe:
         return points
 
     def _landmarks(self, points: np.ndarray) -> Landmarks:
-        return dense_landmarks(points) if self._scheme == "mediapipe478" else sparse_landmarks(points)
-
-
-def dense_landmarks(points: Float[np.ndarray, "478 3"]) -> Landmarks:
-    """MediaPipe's points as both kinds of landmarks."""
-    return Landmarks(xy=points[:, :2], xyz=points, scheme="mediapipe478")
+        if self._scheme == "mediapipe478":
+            return Landmarks(xy=points[:, :2], xyz=points, scheme=self._scheme)
+        return sparse_landmarks(points)
 
 
 def sparse_landmarks(points: Float[np.ndarray, "478 3"]) -> Landmarks:

@@ -54,7 +54,7 @@ DETECTED: dict[Scheme, Errors] = {
     "ibug68": Errors(front=2.1, profile=6.7, outside=0.7),
     "mediapipe478": Errors(front=4.5, profile=12.4, outside=1.3),
 }
-CALIBRATED: dict[Scheme, Errors] = {
+CORRECTED: dict[Scheme, Errors] = {
     "ibug68": Errors(front=4.7, profile=2.4, outside=1.2),
     "mediapipe478": Errors(front=9.1, profile=5.1, outside=1.5),
 }
@@ -149,7 +149,7 @@ def uncertainty(
 
 def usual_errors(options: FitOptions, scheme: Scheme) -> Errors:
     """What ``uncertainty`` comes with."""
-    return (CALIBRATED if options.variant == "calibrated" else DETECTED)[scheme]
+    return (CORRECTED if options.variant == "calibrated" else DETECTED)[scheme]
 
 
 def _default_scheme(model: MorphableModel) -> Scheme:

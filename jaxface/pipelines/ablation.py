@@ -65,9 +65,11 @@ def detected(people: Subjects, detector: str, scheme: Scheme = "ibug68") -> tupl
     return Landmarks(xy, xyz, scheme=scheme), np.array([face is not None for face in faces])
 
 
-def sparse(dense: Landmarks) -> Landmarks:
-    """The 68 points of a batch of MediaPipe's 478."""
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *map(sparse_landmarks, np.asarray(dense.xyz)))
+def of_scheme(landmarks: Landmarks, scheme: Scheme) -> Landmarks:
+    """A batch of landmarks as it is, or of MediaPipe's 478 the 68 points."""
+    if scheme == landmarks.scheme:
+        return landmarks
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *map(sparse_landmarks, np.asarray(landmarks.xyz)))
 
 
 def calibrate(model: MorphableModel, detector: str, count: int, *schemes: Scheme) -> dict[Scheme, Calibration]:
@@ -75,11 +77,8 @@ def calibrate(model: MorphableModel, detector: str, count: int, *schemes: Scheme
     schemes only where MediaPipe gives them."""
     people = subjects(model, count, tilt_deg=NODDING_DEG)
     landmarks, found = detected(people, detector, max(schemes, key=POINTS.__getitem__))
-    tables = {}
-    for scheme in schemes:
-        faces = landmarks if scheme == landmarks.scheme else sparse(landmarks)
-        tables[scheme] = measured(model, faces, PIXELS_A_MM * people.seen(people.points(scheme))[found])
-    return tables
+    true = lambda scheme: PIXELS_A_MM * people.seen(people.points(scheme))[found]
+    return {scheme: measured(model, of_scheme(landmarks, scheme), true(scheme)) for scheme in schemes}
 
 
 def ablate_people(
