@@ -44,7 +44,7 @@ from jaxface.model.registration import shape_of
 from jaxface.pipelines.ablation import detected, of_scheme
 from jaxface.rendering.shading import vertex_normals
 from jaxface.rendering.uncertainty_map import draw_uncertainty
-from jaxface.types import POINTS
+from jaxface.types import PAPER, POINTS
 from jaxface.weighting import adaptive_weights
 
 DEVIATIONS, WANTED, ALLOWED = np.array([1.0, 1.96]), np.array([68.3, 95.0]), np.array([5.0, 3.0])
@@ -191,7 +191,7 @@ def main() -> None:
     }
     halves = [subjects(ict, asked.people, odd=odd) for odd in (False, True)]
     seen = {kind: [(people, *find(people)) for people in halves] for kind, find in kinds.items()}
-    own, plain = jaxface.load_model(), jaxface.FitOptions()
+    own, plain = jaxface.load_model(), jaxface.FitOptions(PAPER)
     cases = [(model, kind, "ibug68", plain) for model in (ict, own) for kind in ("simulated", "mediapipe")]
     cases += [(own, "mediapipe", "mediapipe478", plain)]
     for kind in CALIBRATED:
@@ -213,7 +213,7 @@ def main() -> None:
     for model, kind, scheme, options in cases:
         given = [(people, of_scheme(faces, scheme), found) for people, faces, found in seen[kind]]
         even, odd = (places[model](model, options, *half) for half in given)
-        for errors in (usual_errors(options, scheme), chosen(even)):
+        for errors in (usual_errors(options.variant, scheme), chosen(even)):
             off = odd.standard_error(errors, BINS.values()).max(axis=0)
             rows = *odd.coverage(errors, BINS.values()), *odd.by_side(errors), off
             cells = [f"{one:.1f}/{two:.1f}" for one, two in rows]

@@ -36,6 +36,10 @@ from jaxface.model.readers.checks import ModelFileError, numbers
 from jaxface.model.readers.npz import read_npz
 from jaxface.pytree import pytree
 
+CALIBRATED = ("mediapipe", "mediapipe-averaged")
+"""The detectors whose calibration comes along, ..."""
+EMBEDDED = "jaxface MakeHuman head"
+"""... for the face model of this name."""
 YAW_STEP = 15.0
 """Degrees between the yaws of a table, which are 0, 15, ... 90; between them it is linear."""
 YAWS = np.arange(0.0, 90.0 + YAW_STEP, YAW_STEP)
@@ -93,8 +97,8 @@ def save_calibration(path: str | Path, **schemes: Calibration) -> None:
 def _read(path: Path, source: str, scheme: str) -> Calibration:
     if not path.is_file():
         raise ValueError(
-            f"calibration={source!r}: there is none; takes 'mediapipe', 'mediapipe-averaged', or the file that jaxface "
-            "ablation writes for another detector or model"
+            f"calibration={source!r}: there is none; takes {' or '.join(map(repr, CALIBRATED))}, or the file that "
+            "jaxface ablation writes for another detector or model"
         )
     names = [f"{scheme}/{name}" for name in _FIELDS]
     try:

@@ -18,6 +18,8 @@ AnyArray = Array | np.ndarray
 Scheme = Literal["ibug68", "mediapipe478"]
 POINTS: dict[Scheme, int] = {"ibug68": 68, "mediapipe478": 478}
 """How many landmarks each scheme has."""
+PAPER = "2d+3d+p+w"
+"""The paper's method, by the name that its ablation (Fig. 3) gives it."""
 
 
 class Status(IntEnum):
@@ -94,12 +96,15 @@ class Landmarks:
     ``weight``: how far each point is believed, 0 or less not at all; ``None``, the default, believes all alike and lets
     a fit use Gram matrices computed once a model. A face of which no point is believed is not fitted.
     ``scheme``: which points these are, ``"ibug68"`` (68) or ``"mediapipe478"`` (478); static under ``jax.jit``.
+    ``detector``: who found them, by the name that ``jaxface.detect`` takes, ``None`` where that is not known; static.
+    Its errors may be known, as ``FitOptions`` says.
     """
 
     xy: Float[AnyArray, "*b L 2"]
     xyz: Float[AnyArray, "*b L 3"]
     weight: Float[AnyArray, "*b L"] | None = None
     scheme: Scheme = field(default="ibug68", metadata={"static": True})
+    detector: str | None = field(default=None, metadata={"static": True})
 
 
 @pytree
@@ -110,7 +115,7 @@ class FitResult:
     Eq. 6 in pixels; ``weight_2d`` and ``weight_3d`` are λ2d and λ3d of Eqs 7-9 in the last iteration; ``cost`` is
     Eq. 4 at the end in mm², at the scale that the mean face had, of 478 points in single precision to 2 %;
     ``iterations`` counts the rounds of shape and pose; ``status`` is a ``Status``; ``landmark_weight`` is how much each
-    landmark counted, ``None`` where all did alike.
+    landmark counted, ``None`` where all did alike; ``variant`` is that of the method (``FitOptions``), static.
     """
 
     identity: Float[Array, "*b Na"]
@@ -123,3 +128,4 @@ class FitResult:
     iterations: Int[Array, "*b"]
     status: Int[Array, "*b"]
     landmark_weight: Float[Array, "*b L"] | None = None
+    variant: str = field(default=PAPER, metadata={"static": True})

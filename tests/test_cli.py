@@ -16,7 +16,6 @@ from rich.console import Console
 
 import jaxface.pipelines.image as pipeline
 from jaxface.cli.choices import CALIBRATED
-from jaxface.cli.options import usual_variant
 from jaxface.cli.session import _folders, _table
 from jaxface.cli.terminal import print_table, printable
 from jaxface.detection import read_image
@@ -157,28 +156,14 @@ def test_points_are_fitted_with_their_detectors_own_calibration(jaxface, tmp_pat
         assert (options["variant"], options["calibration"]) == ("calibrated", detector)
 
 
-def test_calibrated_is_usual_where_the_errors_of_a_detector_are_known():
-    for detector in CALIBRATED:
-        assert usual_variant(detector, None, "replace", "squared") == "calibrated"
-    for other in (
-        ("dlib+mediapipe", None, "replace", "squared"),
-        ("mediapipe", "ict", "replace", "squared"),
-        ("mediapipe", None, "march", "squared"),
-        ("mediapipe", None, "replace", "robust"),
-        ("mediapipe", None, "replace", "squared", Path("points")),
-    ):
-        assert usual_variant(*other) == "2d+3d+p+w"
-
-
 @pytest.mark.parametrize(
     "arguments, says",
     [
         (["--formats", "stl"], "--formats: 'stl' is not one of obj, ply, glb, overlay, npz, json"),
         (["--formats", ""], "--formats: '' is not one of obj"),
         (["--formats", "obj,"], "--formats: '' is not one of obj"),
-        (["--variant", "3d"], "--variant: '3d': takes one of 2d, 2d+3d, 2d+3d+w, 2d+3d+p+w"),
+        (["--variant", "3d"], "--variant: '3d': takes one of auto, 2d, 2d+3d, 2d+3d+w, 2d+3d+p+w"),
         (["--variant", "calibrated", "--detector", "fan"], "--variant: calibrated takes mediapipe or mediapipe-av"),
-        (["--variant", "calibrated", "--landmarks", "text.npz"], "not --landmarks text.npz"),
         (["--variant", "calibrated", "--model", "text.npz"], "not --model text.npz"),
         (["--solver", "adam"], "--solver: 'adam': takes one of structured, jaxopt"),
         (["--iterations", "0"], "--iterations: 0: takes a whole number from 1 to 1000"),

@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from jaxface import __file__ as source
-from jaxface import solvers
+from jaxface import calibration, solvers
 from jaxface.cli import choices
 from jaxface.cli.main import app
 from jaxface.detection import landmark_files, registry
@@ -66,6 +66,7 @@ def test_options_take_what_the_rooms_have():
     assert choices.LOSSES == get_args(options.Loss)
     assert choices.SOLVERS == tuple(solvers.NAMES)
     assert choices.DETECTORS == tuple(registry.NAMES)
+    assert choices.CALIBRATED == calibration.CALIBRATED
     assert choices.Which == faces.Which
     assert (choices.FACE_FILES, choices.USUAL_FACE_FILES) == (tuple(image.FILES), image.USUAL)
     assert choices.VIDEO_FILES == tuple(video.FILES)

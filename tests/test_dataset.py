@@ -328,18 +328,18 @@ def test_wrong_options_are_refused_in_a_line(jaxface, stubbed, tmp_path, option)
 def test_rows_are_read_back_as_they_were_fitted(small, face, tmp_path):
     faces = [face(seed)[0] for seed in range(BATCH - 1)]
     faces.append(package.Landmarks(np.full((68, 2), np.nan, np.float32), np.full((68, 3), np.nan, np.float32)))
-    landmarks = batch(faces)
-    result = package.fit_batch(small, landmarks)
-    columns = schema({"model": "small"})
+    landmarks = replace(batch(faces), detector="mine")
+    result = package.fit_batch(small, landmarks, package.FitOptions("2d+3d"))
+    columns = schema({"model": "small"}, detector="mine", variant="2d+3d")
     table = face_rows(columns, list("aab"), [0, 1, 0], result, landmarks, frame=[7, 7, 8])
     write_rows(tmp_path / "rows.parquet", pa.concat_tables([table, failure_rows(columns, ["d"], ["none"], [3])]))
     there = pq.read_table(tmp_path / "rows.parquet")
     assert there["frame"].to_pylist() == [7, 7, 8, 3]
     assert there["error"].to_pylist() == [None, None, package.Status.NON_FINITE_INPUT.sentence, "none"]
-    assert record_of(there.schema) == {"model": "small", "scheme": "ibug68"}
+    told = {"model": "small", "scheme": "ibug68", "detector": "mine", "variant": "2d+3d"}
+    assert record_of(there.schema) == told
     again = read_faces(there.slice(0, BATCH))
-    for ours, theirs in zip(jax.tree.leaves((result, landmarks)), jax.tree.leaves(again), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    jax.tree.map(np.testing.assert_array_equal, (result, landmarks), again)
     with pytest.raises(ValueError, match="rows: 1 of 4 hold an error and no face; leave them out"):
         read_faces(there)
     with pytest.raises(ValueError, match="rows: there are none"):

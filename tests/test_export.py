@@ -152,7 +152,8 @@ def test_npz_round_trip(tmp_path, model, weighted):
     result = small_result(-40.0)
     landmarks = small_landmarks(model, result)
     if weighted:
-        landmarks = dataclasses.replace(landmarks, weight=jnp.linspace(0, 1, 68))
+        landmarks = dataclasses.replace(landmarks, weight=jnp.linspace(0, 1, 68), detector="mine")
+        result = dataclasses.replace(result, variant="calibrated")
     write_npz(tmp_path / "fit.npz", result, landmarks)
     read = read_npz(tmp_path / "fit.npz")
     assert jax.tree.structure(read) == jax.tree.structure((result, landmarks))

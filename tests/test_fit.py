@@ -10,6 +10,8 @@ import pytest
 
 import jaxface
 from jaxface import FitOptions, Landmarks, Status
+from jaxface.calibration import CALIBRATED, EMBEDDED
+from jaxface.fitting.options import settled
 
 # Alternation is slow along what pose and shape share, such as size.
 LOOSE = dict(identity_prior=1e-6, expression_prior=1e-6, iterations=600)
@@ -250,6 +252,45 @@ def test_an_outline_is_of_a_model_that_is_known(small, face):
     result = jaxface.fit(small, face()[0])
     with pytest.raises(ValueError, match="model: got one that is traced"):
         jax.jit(jaxface.fitting.outline)(small, result)
+
+
+@pytest.mark.parametrize("detector", CALIBRATED)
+@pytest.mark.parametrize("options", [FitOptions(), FitOptions("calibrated")])
+def test_landmarks_whose_errors_are_known_are_fitted_with_their_calibration(small, face, detector, options):
+    landmarks = face()[0]
+    result = jaxface.fit(replace(small, name=EMBEDDED), replace(landmarks, detector=detector), options)
+    named = jaxface.fit(small, landmarks, FitOptions(calibration=detector))
+    jax.tree.map(np.testing.assert_array_equal, result, named)
+    assert result.variant == named.variant == "calibrated"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"detector": None},
+        {"detector": "dlib+mediapipe"},
+        {"name": "another model"},
+        {"scheme": "mediapipe478"},
+        {"options": FitOptions(contour="march")},
+        {"options": FitOptions(loss="robust")},
+    ],
+)
+def test_others_are_fitted_by_the_papers_method(small, change):
+    asked = {"options": FitOptions(), "name": EMBEDDED, "scheme": "ibug68", "detector": "mediapipe"} | change
+    found = settled(asked["options"], replace(small, name=asked["name"]), asked["scheme"], asked["detector"])
+    assert found == replace(asked["options"], variant="2d+3d+p+w")
+
+
+def test_what_is_not_known_of_a_detector_is_not_taken_from_another(small, face):
+    landmarks = replace(face()[0], detector="dlib")
+    with pytest.raises(ValueError, match="nothing is known of the errors of dlib with the model 'small.*mediapipe or"):
+        jaxface.fit(small, landmarks, FitOptions("calibrated"))
+    with pytest.raises(ValueError, match="nothing is known of the errors of an unknown detector"):
+        jaxface.fit(replace(small, name=EMBEDDED), replace(landmarks, detector=None), FitOptions("calibrated"))
+
+
+def test_the_embedded_model_is_the_one_that_calibrations_are_of():
+    assert jaxface.load_model().name == EMBEDDED
 
 
 def test_options_of_any_array_library_have_a_hash():

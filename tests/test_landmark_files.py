@@ -36,12 +36,12 @@ def faces(draw, count=(1, 3), kinds=("flat", "deep", "both", "weighted"), scheme
             made.append(Landmarks(xyz[:, :2], xyz, scheme=scheme))
         else:
             weight = np.random.default_rng(seed).uniform(size=len(xy)).astype(dtype) if kind == "weighted" else None
-            made.append(Landmarks(xy, xyz, weight, scheme))
+            made.append(Landmarks(xy, xyz, weight, scheme, draw(st.sampled_from([None, "mediapipe", "mine"]))))
     return made
 
 
 def same(read, written):
-    assert [face.scheme for face in read] == [face.scheme for face in written]
+    assert [(face.scheme, face.detector) for face in read] == [(face.scheme, face.detector) for face in written]
     for ours, theirs in zip(read, written, strict=True):
         for name in ("xy", "xyz", "weight"):
             got, wanted = getattr(ours, name), getattr(theirs, name)
@@ -193,6 +193,15 @@ def test_the_fields_of_a_npz_may_be_those_of_one_face(tmp_path):
     face = Landmarks(GOOD, points(1, dimensions=3), np.ones(68, np.float32))
     np.savez(tmp_path / "a.npz", xy=face.xy, xyz=face.xyz, weight=face.weight)
     same(read_landmarks(tmp_path / "a.npz"), [face])
+
+
+def test_the_detector_is_a_name(tmp_path):
+    np.savez(tmp_path / "a.npz", xy=points(0), xyz=points(1, dimensions=3), detector="mediapipe")
+    assert read_landmarks(tmp_path / "a.npz")[0].detector == "mediapipe"
+    for wrong in 3, ["mediapipe"]:
+        (tmp_path / "a.json").write_text(json.dumps({"faces": [{"xy": points(0).tolist(), "detector": wrong}]}))
+        with pytest.raises(ValueError, match="detector .*; takes a detector's name"):
+            read_landmarks(tmp_path / "a.json")
 
 
 def test_a_damaged_npz_is_refused(tmp_path):

@@ -111,7 +111,7 @@ def test_landmarks_of_one_scheme_go_together_with_and_without_weights(jaxface, t
 
     monkeypatch.setattr("jaxface.pipelines.person.fit_sequence", spied)
     with np.load(tmp_path / "points" / "0.npz") as stored:
-        np.savez(tmp_path / "points" / "0.npz", **stored, weight=np.full((1, 68), 0.5))
+        np.savez(tmp_path / "points" / "0.npz", **stored, weight=np.full((1, 68), 0.5), detector=["mediapipe"])
     np.savez(tmp_path / "points" / "dense.npz", xy=rng.normal(size=(1, 478, 2)), xyz=rng.normal(size=(1, 478, 3)))
     Image.new("RGB", (640, 480)).save(tmp_path / "dense.png")
     result = jaxface(*CALL, "dense.png", "-o", "out", "-f", "npz", "--same-person")

@@ -14,7 +14,7 @@ import jaxface
 from jaxface import FitOptions, Status
 from jaxface.camera import project, rotation_from_euler
 from jaxface.evaluation.alignment import rigid
-from jaxface.fitting.uncertainty import DETECTED, PLACED_MM, Errors
+from jaxface.fitting.uncertainty import CORRECTED, DETECTED, PLACED_MM, Errors
 from jaxface.rendering.uncertainty_map import draw_uncertainty
 
 pytestmark = pytest.mark.usefixtures("run_once")
@@ -180,8 +180,11 @@ class TestTransforms:
             np.testing.assert_allclose(many.covariance[row], one.covariance, atol=1e-4)
 
     def test_the_calibrated_variant(self, small, fitted):
-        found = jaxface.uncertainty(small, fitted, options=FitOptions(variant="calibrated"))
-        assert np.isfinite(found.axis_std).all() and (found.coefficient_std < 1.5).all()
+        """A result says that it is calibrated, whose errors are others."""
+        found = jaxface.uncertainty(small, replace(fitted, variant="calibrated"))
+        told = jaxface.uncertainty(small, fitted, errors=CORRECTED["ibug68"])
+        np.testing.assert_array_equal(found.axis_std, told.axis_std)
+        assert not np.allclose(found.axis_std, jaxface.uncertainty(small, fitted).axis_std, rtol=0.1)
 
 
 class TestWhatIsSeen:

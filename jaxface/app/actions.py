@@ -37,11 +37,10 @@ def spoken(handler: Callable) -> Callable:
 
 
 class Actions:
-    """The handlers. ``example`` is the photograph that comes with the page, ``calibration`` that of all fits."""
+    """The handlers. ``example`` is the photograph that comes with the page."""
 
-    def __init__(self, model: MorphableModel, finder: Finder, sessions: Sessions, example: Path, calibration: str):
+    def __init__(self, model: MorphableModel, finder: Finder, sessions: Sessions, example: Path):
         self._model, self._finder, self._sessions, self._example = model, finder, sessions, example
-        self._calibration = calibration
         self.identities = min(IDENTITIES, model.identity.shape[-1])
 
     def leave(self, request: gr.Request) -> None:
@@ -65,7 +64,7 @@ class Actions:
             sentence = escape(str(error))
             gr.Warning(sentence, title="No face was fitted")
             return [*_choice(session), None, f"**No face was fitted.** {sentence}"]
-        shown = self._fit(session, photograph, photograph.largest, self._options(*method))
+        shown = self._fit(session, photograph, photograph.largest, _options(*method))
         return [*_choice(session), *shown]
 
     @spoken
@@ -77,7 +76,7 @@ class Actions:
             return [None, HELLO]
         if index is None or index not in range(len(photograph.faces)):  # there is nothing to choose, or not yet
             index = photograph.largest
-        return self._fit(session, photograph, index, self._options(*method))
+        return self._fit(session, photograph, index, _options(*method))
 
     def _fit(self, session: Session, photograph: state.Photograph, index: int, options: FitOptions) -> list:
         face = state.fit_face(self._model, photograph, index, options)
@@ -177,9 +176,6 @@ class Actions:
         pictures = [session.jpeg("compared", state.draw_overlay(self._model, face)) for face in faces]
         return [list(zip(pictures, names, strict=True)), _table(names, faces)]
 
-    def _options(self, variant: str, loss: str, solver: str, iterations: float) -> FitOptions:
-        return FitOptions(variant, solver, int(iterations), self._calibration, loss=loss)
-
     def _session(self, request: gr.Request) -> Session:
         return self._sessions.of(request.session_hash)
 
@@ -189,6 +185,10 @@ class Actions:
             return None
         changed = _changed(session.face, session.expression, *turned)
         return session.jpeg("drawn", state.draw_head(self._model, changed, session.atlas))
+
+
+def _options(variant: str, loss: str, solver: str, iterations: float) -> FitOptions:
+    return FitOptions(variant, solver, int(iterations), loss=loss)
 
 
 def _changed(face: state.Face, expression: dict[int, float], yaw: float, pitch: float, roll: float, *identity: float):

@@ -6,10 +6,9 @@ from typing import Any, get_args
 import gradio as gr
 from gradio import themes
 
-from jaxface.app import state
 from jaxface.app.actions import HELLO, IDENTITY_LIMIT, Actions
 from jaxface.app.session import Sessions
-from jaxface.fitting.options import Loss, Variant
+from jaxface.fitting.options import FitOptions, Loss, Variant, settled
 from jaxface.model.morphable import MorphableModel
 from jaxface.pipelines.faces import Finder
 from jaxface.solvers import NAMES
@@ -35,20 +34,21 @@ CHOSEN = ("mouthSmileLeft", "mouthSmileRight")
 """The shapes that are chosen at first."""
 
 
-def build(model: MorphableModel, finder: Finder, calibration: str | None, folder: Path, example: Path) -> gr.Blocks:
+def build(model: MorphableModel, finder: Finder, detector: str, folder: Path, example: Path) -> gr.Blocks:
     """The page, not yet served.
 
     Args:
       finder: an open one.
-      calibration: of the finder's detector with this model, as ``FitOptions`` takes it: MediaPipe has one with the
-        embedded model. Where it is None there is no calibrated variant and no uncertainty.
+      detector: its detector's name. Where no calibration comes along for it and the model there is no calibrated
+        variant and no uncertainty.
       folder: where sessions keep their files.
       example: a photograph to try, in a folder that Gradio serves.
     """
-    default, measured = state.usual_options(calibration), calibration is not None
-    variants = [name for name in get_args(Variant) if measured or name != "calibrated"]
+    default = settled(FitOptions(), model, "ibug68", detector)
+    measured = default.variant == "calibrated"
+    variants = [name for name in get_args(Variant) if name != "auto" and (measured or name != "calibrated")]
     picture: dict[str, Any] = {"interactive": False, "buttons": ["download", "fullscreen"]}
-    actions = Actions(model, finder, Sessions(folder), example, default.calibration)
+    actions = Actions(model, finder, Sessions(folder), example)
     names = model.expression_names or tuple(map(str, range(model.expression.shape[-1])))
     shapes = list(zip(names, range(len(names)), strict=True))
 

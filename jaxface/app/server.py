@@ -10,6 +10,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from jaxface.app import state
+from jaxface.fitting import FitOptions
 from jaxface.model.morphable import MorphableModel
 from jaxface.pipelines.faces import Finder
 
@@ -39,14 +40,14 @@ def free_port(host: str, port: int | None = None) -> int:
 
 
 @contextmanager
-def served(model: MorphableModel, finder: Finder, calibration: str | None, host: str, port: int) -> Iterator[str]:
+def served(model: MorphableModel, finder: Finder, detector: str, host: str, port: int) -> Iterator[str]:
     """The page's address; it is served until the end of the block, and answers quickly from the first photograph on.
 
     What is uploaded and written lies in a temporary folder, which is gone afterwards.
 
     Args:
       finder: an open one.
-      calibration: of the finder's detector with this model, as ``FitOptions`` takes it; None if there is none.
+      detector: its detector's name.
     """
     with tempfile.TemporaryDirectory(prefix="jaxface-app-") as name:
         folder = Path(name).resolve()
@@ -60,8 +61,8 @@ def served(model: MorphableModel, finder: Finder, calibration: str | None, host:
         example = folder / "astronaut.png"
         with as_file(files("jaxface.assets").joinpath(example.name)) as photograph:
             shutil.copy(photograph, example)
-        _warm_up(model, finder, calibration, example)
-        page = build(model, finder, calibration, folder, example)
+        _warm_up(model, finder, example)
+        page = build(model, finder, detector, folder, example)
         _, address, _ = page.launch(
             server_name=host,
             server_port=port,
@@ -87,13 +88,13 @@ async def _refuse(address: str, cache_dir: str) -> str:
     raise Error("jaxface opens no connection: give the photograph itself.", print_exception=False)
 
 
-def _warm_up(model: MorphableModel, finder: Finder, calibration: str | None, example: Path) -> None:
+def _warm_up(model: MorphableModel, finder: Finder, example: Path) -> None:
     """Compile and load what a photograph needs."""
     photograph = state.read_photograph(example, finder)
-    face = state.fit_face(model, photograph, photograph.largest, state.usual_options(calibration))
+    face = state.fit_face(model, photograph, photograph.largest, FitOptions())
     state.draw_overlay(model, face)
     atlas = state.bake(model, face, state.SHOWN_ATLAS)
     changed = state.changed(face.result, (0.0, 0.0, 0.0), (0.0,), {0: 0.0})
     state.draw_head(model, changed, atlas)
-    if calibration is not None:
+    if face.options.variant == "calibrated":
         state.draw_unsure(model, face)

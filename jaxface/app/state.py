@@ -17,6 +17,7 @@ from jaxface.detection.reading import read_image
 from jaxface.export.meshes import write_mesh
 from jaxface.export.records import write_json
 from jaxface.fitting import FitOptions, fit, uncertainty
+from jaxface.fitting.options import settled
 from jaxface.model.morphable import MorphableModel
 from jaxface.pipelines.faces import Finder
 from jaxface.rendering.overlay import draw_faces, overlay
@@ -81,11 +82,6 @@ class Face:
         return Status(int(self.result.status))
 
 
-def usual_options(calibration: str | None) -> FitOptions:
-    """What a photograph is fitted with first; ``calibration`` is None where the detector has none."""
-    return FitOptions() if calibration is None else FitOptions("calibrated", calibration=calibration)
-
-
 def read_photograph(path: str | Path, finder: Finder) -> Photograph:
     """The photograph in a file, and its faces.
 
@@ -106,8 +102,10 @@ def read_photograph(path: str | Path, finder: Finder) -> Photograph:
 
 def fit_face(model: MorphableModel, photograph: Photograph, index: int, options: FitOptions) -> Face:
     """Fit one face of a photograph."""
+    landmarks = photograph.faces[index]
+    options = settled(options, model, landmarks.scheme, landmarks.detector)
     started = time.perf_counter()
-    result = jax.block_until_ready(fit(model, photograph.faces[index], options))
+    result = jax.block_until_ready(fit(model, landmarks, options))
     return Face(photograph, index, options, result, time.perf_counter() - started)
 
 
@@ -190,6 +188,6 @@ def write_files(folder: Path, model: MorphableModel, face: Face) -> list[Path]:
     write_head(parts / "face.obj", model, face.result, atlas)
     archive = Path(shutil.make_archive(str(folder / "face-obj"), "zip", parts))
     record = folder / "fit.json"
-    about = {"options": asdict(face.options), "source": face.photograph.name, "face": face.index}
-    write_json(record, model, face.result, **about, box=box(face.landmarks))
+    about = {"source": face.photograph.name, "face": face.index, "detector": face.landmarks.detector}
+    write_json(record, model, face.result, options=asdict(face.options), box=box(face.landmarks), **about)
     return [glb, archive, record]

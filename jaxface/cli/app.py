@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from jaxface.cli.choices import CALIBRATED
 from jaxface.cli.options import DetectorName, Model
 from jaxface.cli.terminal import console, face_model
 
@@ -52,8 +51,7 @@ def app(
     with ExitStack() as held:
         finder = open_finder(held, detector, "all", 0.0)
         notes.print("getting ready ...")
-        calibration = detector if model is None and detector in CALIBRATED else None
-        address = held.enter_context(served(face, finder, calibration, host, port))
+        address = held.enter_context(served(face, finder, detector, host, port))
         results.print(f"jaxface is at {address} (Ctrl-C ends it)", soft_wrap=True)
         if host not in LOOPBACK:
             notes.print("everyone who can reach this machine can use it")

@@ -3,7 +3,7 @@ holds it to what the rooms have."""
 
 from typing import Literal
 
-VARIANTS = ("2d", "2d+3d", "2d+3d+w", "2d+3d+p+w", "calibrated")
+VARIANTS = ("auto", "2d", "2d+3d", "2d+3d+w", "2d+3d+p+w", "calibrated")
 CONTOURS = ("replace", "march")
 LOSSES = ("squared", "robust")
 SOLVERS = ("structured", "jaxopt", "optax")

@@ -15,11 +15,10 @@ from jaxface.cli.options import (
     MinScore,
     Model,
     Output,
-    UsualVariant,
+    VariantName,
     WhichFaces,
     fit_options,
     require_calibration,
-    usual_variant,
 )
 from jaxface.cli.terminal import console, face_model, print_table, printable, require_writable
 
@@ -37,7 +36,7 @@ def dataset(
         ),
     ],
     output: Output = Path("jaxface-dataset"),
-    variant: UsualVariant = None,
+    variant: VariantName = "auto",
     contour: ContourName = "replace",
     loss: LossName = "squared",
     model: Model = None,
@@ -69,13 +68,12 @@ def dataset(
     from jaxface.pipelines.dataset import started
     from jaxface.pipelines.stages import Settings, Tally
 
-    variant = usual_variant(detector, model, contour, loss) if variant is None else variant
-    options = fit_options(detector, variant=variant, contour=contour, loss=loss)
-    settings = Settings(model, detector, faces, min_score, score, part_images, options)
+    options = fit_options(variant=variant, contour=contour, loss=loss)
     require_calibration(variant, detector, model)
     keep_compilations()
     require_writable(output, "--output")
     face_model(model, "--model")
+    settings = Settings(model, detector, faces, min_score, score, part_images, options)
     begun, done, errors = perf_counter(), Tally(), console(stderr=True)
     try:
         with started(images, output, settings) as run:

@@ -28,4 +28,4 @@ def demo(
 
     formats = USUAL_FACE_FILES + (("report",) if report else ())
     with as_file(files("jaxface.assets").joinpath("astronaut.png")) as photograph:
-        raise typer.Exit(run([photograph], output, fit_options(variant="calibrated"), formats))
+        raise typer.Exit(run([photograph], output, fit_options(), formats))

@@ -17,14 +17,13 @@ from jaxface.cli.options import (
     Output,
     Report,
     SolverName,
-    UsualVariant,
+    VariantName,
     WhichFaces,
     fit_options,
     formats_of,
     require_calibration,
     require_joint,
     some_of,
-    usual_variant,
 )
 
 
@@ -33,7 +32,7 @@ def fit(
     output: Output = Path("jaxface-output"),
     formats: Annotated[str, formats_of(FACE_FILES)] = ",".join(USUAL_FACE_FILES),
     report: Report = False,
-    variant: UsualVariant = None,
+    variant: VariantName = "auto",
     contour: ContourName = "replace",
     loss: LossName = "squared",
     solver: SolverName = "structured",
@@ -75,10 +74,9 @@ def fit(
         from jaxface.cli.session import run
 
     chosen = some_of(FACE_FILES, formats) + (("report",) if report else ())
-    if variant is None:
-        variant = "2d+3d+p+w" if same_person else usual_variant(detector, model, contour, loss, landmarks)
-    options = fit_options(detector, variant=variant, contour=contour, loss=loss, solver=solver, iterations=iterations)
-    require_calibration(variant, detector, model, landmarks)
+    options = fit_options(variant=variant, contour=contour, loss=loss, solver=solver, iterations=iterations)
+    if landmarks is None:  # whose files may say their detector
+        require_calibration(variant, detector, model)
     if same_person:
         require_joint(variant, contour)
     raise typer.Exit(run(images, output, options, chosen, model, detector, faces, min_score, landmarks, same_person))

@@ -9,11 +9,10 @@ import typer
 from jaxface.cli.choices import CALIBRATED, CONTOURS, DETECTORS, LOSSES, SOLVERS, VARIANTS, Which
 
 
-def one_of(names: Iterable[str], flag: str, words: str, usual: bool | str = True):
-    """An option that takes a name and completes it: ``words`` say what for, with the names in place of ``{}``;
-    ``usual`` what it is by default, where that depends."""
+def one_of(names: Iterable[str], flag: str, words: str):
+    """An option that takes a name and completes it: ``words`` say what for, with the names in place of ``{}``."""
     words = words.format(", ".join(names))
-    return typer.Option(flag, help=words, autocompletion=lambda: list(names), show_default=usual)
+    return typer.Option(flag, help=words, autocompletion=lambda: list(names))
 
 
 def _folder(given: str | Path) -> Path:
@@ -31,15 +30,13 @@ Model = Annotated[
     str | None,
     typer.Option("--model", help="A face model's file or registered name, in place of the embedded one."),
 ]
-VariantName = Annotated[str, one_of(VARIANTS, "--variant", "Variant of the method: {}.")]
-UsualVariant = Annotated[
-    str | None,
+VariantName = Annotated[
+    str,
     one_of(
         VARIANTS,
         "--variant",
-        "Variant of the method: {}.",
-        "calibrated; 2d+3d+p+w, the paper's, with --model, --contour, --loss, --landmarks, --same-person, or another "
-        "--detector than MediaPipe's",
+        "Variant of the method: {}. auto is calibrated for points that MediaPipe found, and the paper's, 2d+3d+p+w, "
+        "for others, with another model, contour or loss, and where several pictures are fitted together.",
     ),
 ]
 ContourName = Annotated[
@@ -74,18 +71,10 @@ def some_of(formats: Iterable[str], chosen: str) -> tuple[str, ...]:
     return names
 
 
-def usual_variant(detector: str, model: str | None, contour: str, loss: str, landmarks: Path | None = None) -> str:
-    """What ``--variant`` is where it is not given: ``calibrated`` where the detector's errors are known."""
-    usual = (model, contour, loss, landmarks) == (None, "replace", "squared", None)
-    return "calibrated" if usual and detector in CALIBRATED else "2d+3d+p+w"
-
-
-def fit_options(detector: str = "mediapipe", **chosen):
-    """The ``FitOptions``, each by the name of its command line option; ``calibrated`` uses the detector's own."""
+def fit_options(**chosen):
+    """The ``FitOptions``, each by the name of its command line option."""
     from jaxface.fitting import FitOptions
 
-    if chosen.get("variant") == "calibrated":
-        chosen["calibration"] = detector
     try:
         return FitOptions(**chosen)
     except ValueError as error:
@@ -93,16 +82,10 @@ def fit_options(detector: str = "mediapipe", **chosen):
         raise typer.BadParameter(sentence, param_hint=f"--{name}") from None
 
 
-def require_calibration(variant: str, detector: str, model: str | None, landmarks: Path | None = None) -> None:
+def require_calibration(variant: str, detector: str, model: str | None) -> None:
     """Refuse ``calibrated`` where no calibration comes along: some do for MediaPipe with the embedded model."""
-    if variant != "calibrated":
-        return
-    for option, given in (
-        ("--detector", None if detector in CALIBRATED else detector),
-        ("--model", model),
-        ("--landmarks", landmarks),
-    ):
-        if given is not None:
+    for option, given in (("--detector", None if detector in CALIBRATED else detector), ("--model", model)):
+        if variant == "calibrated" and given is not None:
             known = " or ".join(CALIBRATED)
             said = f"calibrated takes {known} and the embedded model, whose errors are known, not {option} {given}"
             raise typer.BadParameter(said, param_hint="--variant")

@@ -40,7 +40,7 @@ def video(
     seconds: Annotated[
         float, typer.Option(min=0, help="How long a camera is recorded, if Ctrl-C does not end it before.")
     ] = 3600.0,
-    variant: VariantName = "2d+3d+p+w",
+    variant: VariantName = "auto",
     loss: LossName = "squared",
     model: Model = None,
     detector: DetectorName = "mediapipe",

@@ -46,7 +46,7 @@ class Dlib:
         enlarged = int(image.shape[0] * image.shape[1] < _ENLARGED_BELOW)
         boxes, _, _ = self._finder.run(image, enlarged, _LEAST_SCORE)
         boxes = sorted(boxes, key=lambda box: box.center().x)
-        return [flat(_points(self._predictor(image, box))) for box in boxes]
+        return [flat(_points(self._predictor(image, box)), detector="dlib") for box in boxes]
 
     def close(self) -> None:
         pass
@@ -68,7 +68,8 @@ class DlibOnMediaPipe:
         return None if found is None else self._with_2d(image, found)
 
     def _with_2d(self, image: np.ndarray, face: Landmarks) -> Landmarks:
-        return Landmarks(_points(self._predictor(np.ascontiguousarray(image), _box(face))), face.xyz)
+        xy = _points(self._predictor(np.ascontiguousarray(image), _box(face)))
+        return Landmarks(xy, face.xyz, detector="dlib+mediapipe")
 
     def close(self) -> None:
         self._mediapipe.close()

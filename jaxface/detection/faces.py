@@ -35,9 +35,11 @@ def lies_in(face: Landmarks, image: np.ndarray) -> bool:
     return bool(seen.any() and np.ptp(points, axis=0).max() < 2 * max(height, width))
 
 
-def flat(xy: np.ndarray, weight: np.ndarray | None = None, scheme: Scheme = "ibug68") -> Landmarks:
+def flat(
+    xy: np.ndarray, weight: np.ndarray | None = None, scheme: Scheme = "ibug68", detector: str | None = None
+) -> Landmarks:
     """A face of which only 2D points (L, 2) are known. Every z is 0, and only the variant ``"2d"`` fits it."""
-    return Landmarks(xy, np.pad(xy, ((0, 0), (0, 1))), weight, scheme)
+    return Landmarks(xy, np.pad(xy, ((0, 0), (0, 1))), weight, scheme, detector)
 
 
 def has_depth(face: Landmarks) -> bool:

@@ -44,7 +44,8 @@ class Fan:
         if not boxes:
             return []
         placed = (net.get_landmarks_from_image(image, boxes) for net in (self._flat, self._deep))
-        return [Landmarks(_in_our_frame(xy), _in_our_frame(xyz)) for xy, xyz in zip(*placed, strict=True)]
+        faces = (map(_in_our_frame, face) for face in zip(*placed, strict=True))
+        return [Landmarks(xy, xyz, detector="fan") for xy, xyz in faces]
 
     def close(self) -> None:
         self._mediapipe.close()

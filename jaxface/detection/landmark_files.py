@@ -29,9 +29,10 @@ def read_landmarks(path: str | Path) -> list[Landmarks]:
 
     * ``.pts``: one face of 68 2D points between braces, as 300-W writes them.
     * ``.npy``: an array (L, 2) or (L, 3), or (faces, L, 2 or 3), of L = 68 or 478 points.
-    * ``.npz``: the same array alone; or ``xy`` ([faces,] L, 2) with, if they are known, ``xyz`` ([faces,] L, 3) and
-      ``weight`` ([faces,] L).
-    * ``.json``: the same array as lists; or ``{"faces": [{"xy": ..., "xyz": ..., "weight": ...}, ...]}``.
+    * ``.npz``: the same array alone; or ``xy`` ([faces,] L, 2) with, if they are known, ``xyz`` ([faces,] L, 3),
+      ``weight`` ([faces,] L) and ``detector`` ([faces]), names.
+    * ``.json``: the same array as lists; or ``{"faces": [{"xy": ..., "xyz": ..., "weight": ...}, ...]}``, where
+      ``detector`` may be beside them.
 
     Fields of other names are passed over.
 
@@ -69,8 +70,8 @@ def landmark_file(
     scores: Sequence[float] | None = None,
     source: dict[str, str] | None = None,
 ) -> bytes:
-    """The content of a landmark file; ``.json`` and ``.npz`` tell of each face its box, and its score where given, and
-    of them all what ``landmark_sources.source`` says of the photograph, where given."""
+    """The content of a landmark file; ``.json`` and ``.npz`` tell of each face its box, its detector where it is known
+    and its score where given, and of them all what ``landmark_sources.source`` says of the photograph, where given."""
     try:
         for face in faces:
             weight = None if face.weight is None else np.asarray(face.weight)
@@ -124,7 +125,8 @@ def _read_npz(content: bytes) -> list[Landmarks]:
             if len(names) != 1:
                 raise ValueError(f"the fields {', '.join(names) or 'none'}; takes xy, and xyz and weight, or one array")
             return _faces(stored[names[0]])
-        xy, others = stored["xy"], [stored[name] if name in names else None for name in ("xyz", "weight")]
+        others = [stored[name] if name in names else None for name in ("xyz", "weight", "detector")]
+        xy = stored["xy"]
     if xy.ndim == 2:
         return [_face(xy, *others)]
     fields = [xy, *others]
@@ -137,6 +139,8 @@ def _read_npz(content: bytes) -> list[Landmarks]:
 
 def _write_npz(faces: Sequence[Landmarks], scores, source) -> bytes:
     fields: dict[str, Any] = _stacked(faces) | {"box": np.array([box(face) for face in faces])}
+    if any(face.detector for face in faces):
+        fields["detector"] = np.array([face.detector or "" for face in faces])
     if scores is not None:
         fields["score"] = np.array(scores)
     fields |= {name: np.array(said) for name, said in source.items()}
@@ -159,14 +163,15 @@ def _read_json(content: bytes) -> list[Landmarks]:
         if "xy" not in face:
             raise ValueError(f"face {index + 1} has {', '.join(face) or 'nothing'}; takes xy, and xyz and weight")
         xyz, weight = (None if face.get(name) is None else _array(face[name]) for name in ("xyz", "weight"))
-        faces.append(_face(_array(face["xy"]), xyz, weight))
+        faces.append(_face(_array(face["xy"]), xyz, weight, face.get("detector")))
     return faces
 
 
 def _write_json(faces: Sequence[Landmarks], scores, source) -> bytes:
     told = []
     for index, face in enumerate(faces):
-        one = {"scheme": face.scheme, "box": box(face)} | ({} if scores is None else {"score": float(scores[index])})
+        one: dict[str, Any] = {"scheme": face.scheme} | ({"detector": face.detector} if face.detector else {})
+        one |= {"box": box(face)} | ({} if scores is None else {"score": float(scores[index])})
         one |= {name: _digits(value) for name, value in _fields(face).items()}
         told.append(one)
     return (json.dumps(source | {"faces": told}, indent=1) + "\n").encode()
@@ -194,12 +199,15 @@ def _faces(points: np.ndarray) -> list[Landmarks]:
     return [_face(one[:, :2], one if one.shape[1] == 3 else None, None) for one in several]
 
 
-def _face(xy: np.ndarray, xyz: np.ndarray | None, weight: np.ndarray | None) -> Landmarks:
+def _face(xy: np.ndarray, xyz: np.ndarray | None, weight: np.ndarray | None, detector=None) -> Landmarks:
     _require(xy, xyz, weight)
+    if detector is not None and (np.ndim(detector) or np.asarray(detector).dtype.kind != "U"):
+        raise ValueError(f"detector {detector!r}; takes a detector's name")
+    named = None if detector is None else str(detector) or None
     floating = lambda values: values.astype(np.result_type(values, np.float32))
     xy, (xyz, weight) = floating(xy), (None if field is None else floating(field) for field in (xyz, weight))
     scheme = _SCHEMES[len(xy)]
-    return flat(xy, weight, scheme) if xyz is None else Landmarks(xy, xyz, weight, scheme)
+    return flat(xy, weight, scheme, named) if xyz is None else Landmarks(xy, xyz, weight, scheme, named)
 
 
 def _require(xy: np.ndarray, xyz: np.ndarray | None, weight: np.ndarray | None) -> None:

@@ -21,6 +21,8 @@ class MediaPipe:
     same but for the contour, which follows the visible silhouette; those of ``"mediapipe478"`` are the same.
     """
 
+    name = "mediapipe"
+
     def __init__(self, scheme: Scheme):
         require_opencv()
         self._scheme: Scheme = scheme
@@ -44,21 +46,23 @@ class MediaPipe:
 
     def _landmarks(self, points: np.ndarray) -> Landmarks:
         if self._scheme == "mediapipe478":
-            return Landmarks(xy=points[:, :2], xyz=points, scheme=self._scheme)
-        return sparse_landmarks(points)
+            return Landmarks(xy=points[:, :2], xyz=points, scheme=self._scheme, detector=self.name)
+        return sparse_landmarks(points, self.name)
 
 
-def sparse_landmarks(points: Float[np.ndarray, "478 3"]) -> Landmarks:
-    """The 68 among MediaPipe's points, the 2D contour on the visible silhouette."""
+def sparse_landmarks(points: Float[np.ndarray, "478 3"], detector: str | None) -> Landmarks:
+    """The 68 among MediaPipe's points, as ``detector`` found them, the 2D contour on the visible silhouette."""
     xyz = points[IBUG68_FROM_MEDIAPIPE478]
     xy = xyz[:, :2].copy()
     xy[JAW] = visible_contour(points)
-    return Landmarks(xy=xy, xyz=xyz)
+    return Landmarks(xy=xy, xyz=xyz, detector=detector)
 
 
 class AveragedMediaPipe(MediaPipe):
     """``MediaPipe`` that looks at each face four times more and takes the mean: what the network makes of chance, of
     where a crop ends and of which side is left, partly cancels."""
+
+    name = "mediapipe-averaged"
 
     def _looked_at(self, image: np.ndarray, points: np.ndarray) -> np.ndarray:
         return self._finder.averaged(image, points)

@@ -1,5 +1,7 @@
 """The faces of a video, frame by frame: where a face was is looked at first, which takes a fraction of a search."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from jaxface.detection.crops import square
@@ -74,4 +76,4 @@ def _around(image: np.ndarray, face: Landmarks) -> tuple[np.ndarray, tuple[int, 
 
 def _moved(face: Landmarks, by: tuple[int, int]) -> Landmarks:
     shift = np.array([*by, 0], face.xyz.dtype)
-    return Landmarks(face.xy + shift[:2], face.xyz + shift, face.weight, face.scheme)
+    return replace(face, xy=face.xy + shift[:2], xyz=face.xyz + shift)

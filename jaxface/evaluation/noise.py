@@ -21,7 +21,7 @@ from jaxface.model.contours import CANDIDATES, contour_lines, outermost, outward
 from jaxface.model.correspondences import JAW
 from jaxface.model.morphable import MorphableModel
 from jaxface.model.registration import similarity
-from jaxface.types import POINTS, FitResult, Landmarks, Scheme
+from jaxface.types import PAPER, POINTS, FitResult, Landmarks, Scheme
 
 _FEWEST = 6.0
 """A yaw that fewer faces show, counted by their weight there, has the values of the nearest that more do."""
@@ -150,7 +150,7 @@ def _to_right(rows: np.ndarray, scheme: Scheme, yaw: np.ndarray, signs: list[int
     return np.where(yaw[:, None, None] < 0, rows[:, MIRRORS[scheme]] * signs, rows)
 
 
-def mean_face(model: MorphableModel, landmarks: Landmarks, variant: str = "2d+3d+p+w") -> FitResult:
+def mean_face(model: MorphableModel, landmarks: Landmarks, variant: str = PAPER) -> FitResult:
     """The mean face under the pose of a variant's first step, a batch."""
     stiff = FitOptions(variant, iterations=1, identity_prior=_STIFF, expression_prior=_STIFF)
     return fit_batch(model, landmarks, stiff)

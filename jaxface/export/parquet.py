@@ -26,20 +26,22 @@ import pyarrow.parquet as pq
 
 from jaxface import camera
 from jaxface.export.files import atomic_write
-from jaxface.types import POINTS, FitResult, Landmarks, Pose, Scheme, Status
+from jaxface.types import PAPER, POINTS, FitResult, Landmarks, Pose, Scheme, Status
 
 _RECORD = b"jaxface"
 _FILLED_UP = 256
 _FEW_VALUES = ["source", "error", "status"]
 
 
-def schema(record: dict, scheme: Scheme = "ibug68") -> pa.Schema:
+def schema(record: dict, scheme: Scheme = "ibug68", detector: str | None = None, variant: str = PAPER) -> pa.Schema:
     """The columns.
 
     Args:
       record: what the rows are made with, as plain JSON values; kept in the files.
-      scheme: of the landmarks.
+      scheme, detector: of the landmarks.
+      variant: of the fits.
     """
+    record = record | {"scheme": scheme, "detector": detector, "variant": variant}
     number, numbers = pa.float32(), pa.list_(pa.float32())  # lists of a fixed size take no nulls before pyarrow 26
     columns = {
         "source": pa.string(),
@@ -59,7 +61,7 @@ def schema(record: dict, scheme: Scheme = "ibug68") -> pa.Schema:
         "iterations": pa.int32(),
         **dict.fromkeys(("landmark_weight", "landmarks_xy", "landmarks_xyz", "landmarks_weight"), numbers),
     }
-    return pa.schema(columns.items(), metadata={_RECORD: json.dumps(record | {"scheme": scheme})})
+    return pa.schema(columns.items(), metadata={_RECORD: json.dumps(record)})
 
 
 def face_rows(
@@ -175,7 +177,8 @@ def read_faces(rows: pa.Table | pa.RecordBatch) -> tuple[FitResult, Landmarks]:
         )
     if not count:
         raise ValueError("rows: there are none, and so no sizes of a batch; takes one row or more")
-    scheme = record_of(rows.schema)["scheme"]
+    record = record_of(rows.schema)
+    scheme = record["scheme"]
     points = POINTS[scheme]
 
     def column(name: str) -> pa.Array:
@@ -210,6 +213,7 @@ def read_faces(rows: pa.Table | pa.RecordBatch) -> tuple[FitResult, Landmarks]:
         iterations=array("iterations"),
         status=jnp.asarray(status, jnp.int32),
         landmark_weight=weight("landmark_weight"),
+        variant=record.get("variant", PAPER),
     )
     xy, xyz = array("landmarks_xy", points, 2), array("landmarks_xyz", points, 3)
-    return result, Landmarks(xy, xyz, weight("landmarks_weight"), scheme)
+    return result, Landmarks(xy, xyz, weight("landmarks_weight"), scheme, record.get("detector"))

@@ -16,7 +16,7 @@ from jaxtyping import Array
 from jaxface.export.files import atomic_write
 from jaxface.model.morphable import MorphableModel
 from jaxface.rendering.posed import require_one_face
-from jaxface.types import FitResult, Landmarks, Pose, Scheme, Status
+from jaxface.types import PAPER, FitResult, Landmarks, Pose, Scheme, Status
 
 PACKAGES = ("jaxface", "jax", "jaxlib", "jaxopt", "jaxlie", "ai-edge-litert", "numpy")
 """Whose versions a record keeps."""
@@ -31,7 +31,8 @@ def write_npz(path: str | Path, result: FitResult, landmarks: Landmarks) -> None
     ``expression`` (Nb,), ``scale`` (), ``rotation`` (3, 3), ``translation`` (2,), ``depth_offset`` (3,),
     ``weight_2d`` (), ``weight_3d`` (), ``cost`` (), ``iterations`` (), ``status`` (), ``landmark_weight`` (L,), absent
     if all counted alike, ``landmarks_xy`` (L, 2), ``landmarks_xyz`` (L, 3), ``landmarks_weight`` (L,), absent if all
-    are believed alike, and ``landmarks_scheme``, a string. Units and frames are those of ``FitResult``, ``Pose`` and
+    are believed alike; and the strings ``variant``, ``landmarks_scheme`` and ``landmarks_detector``, absent if it is
+    not known. Units and frames are those of ``FitResult``, ``Pose`` and
     ``Landmarks``.
 
     Raises:
@@ -41,8 +42,9 @@ def write_npz(path: str | Path, result: FitResult, landmarks: Landmarks) -> None
     arrays = {name: getattr(result, name) for name in _RESULT}
     arrays |= {name: getattr(result.pose, name) for name in _POSE}
     arrays |= {"landmarks_xy": landmarks.xy, "landmarks_xyz": landmarks.xyz, "landmarks_scheme": landmarks.scheme}
-    weights = {"landmark_weight": result.landmark_weight, "landmarks_weight": landmarks.weight}
-    arrays |= {name: weight for name, weight in weights.items() if weight is not None}
+    some = {"landmark_weight": result.landmark_weight, "landmarks_weight": landmarks.weight}
+    some |= {"variant": result.variant, "landmarks_detector": landmarks.detector}
+    arrays |= {name: value for name, value in some.items() if value is not None}
     content, stored = BytesIO(), cast(dict[str, Any], {name: np.asarray(value) for name, value in arrays.items()})
     np.savez_compressed(content, **stored)
     atomic_write(path, content.getvalue())
@@ -64,12 +66,14 @@ def read_npz(path: str | Path) -> tuple[FitResult, Landmarks]:
     try:
         pose = Pose(**{name: jnp.asarray(data[name]) for name in _POSE})
         fields = {name: jnp.asarray(data[name]) for name in _RESULT}
-        result = FitResult(pose=pose, **fields, landmark_weight=_weight(data, "landmark_weight"))
+        weight, variant = _weight(data, "landmark_weight"), str(data.get("variant", PAPER))
+        result = FitResult(pose=pose, **fields, landmark_weight=weight, variant=variant)
         landmarks = Landmarks(
             xy=jnp.asarray(data["landmarks_xy"]),
             xyz=jnp.asarray(data["landmarks_xyz"]),
             weight=_weight(data, "landmarks_weight"),
             scheme=cast(Scheme, str(data["landmarks_scheme"])),
+            detector=str(data["landmarks_detector"]) if "landmarks_detector" in data else None,
         )
     except KeyError as error:
         raise ValueError(f"fit {path}: the field {error} is missing") from None
@@ -89,6 +93,7 @@ def write_json(
     source: str | None = None,
     face: int = 0,
     box: Sequence[float] | None = None,
+    detector: str | None = None,
 ) -> None:
     """Write one fit as JSON; a number that is not finite becomes ``null``.
 
@@ -97,6 +102,7 @@ def write_json(
       source: the photograph's file name.
       face: which face of the photograph this is, from 0.
       box: left, top, right, bottom of the face in pixels.
+      detector: who found its landmarks.
 
     Raises:
       ValueError: ``result`` is a batch, or the folder does not exist.
@@ -111,6 +117,7 @@ def write_json(
         "source": source,
         "face": face,
         "box": box,
+        "detector": detector,
         "status": {"name": status.name, "sentence": status.sentence, "fitted": status.fitted},
         "pose": {
             "pitch_deg": pitch,

@@ -99,7 +99,7 @@ def write_report(
         identity=_bars(_numbered(result.identity)),
         few=_FEW,
         model={"name": model.name, "licence": model.licence},
-        options=asdict(options),
+        options=asdict(options) | {"variant": result.variant},
         versions=versions(),
     )
     atomic_write(path, page.encode())

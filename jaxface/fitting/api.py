@@ -15,7 +15,7 @@ from jaxface.camera import project
 from jaxface.fitting.coordinates import Coordinates, coordinates
 from jaxface.fitting.loop import fit_one
 from jaxface.fitting.marching import contour_of
-from jaxface.fitting.options import FitOptions
+from jaxface.fitting.options import FitOptions, settled
 from jaxface.model.contours import CANDIDATES, contour_lines, outermost, outward
 from jaxface.model.morphable import LandmarkModel, MorphableModel
 from jaxface.types import POINTS, FitResult, Landmarks, Scheme
@@ -35,7 +35,8 @@ def fit(model: MorphableModel, landmarks: Landmarks, options: FitOptions = FitOp
     Args:
       model: a face model; its part at the landmarks, with the Gram matrices, is computed at the first fit and kept.
       landmarks: one face: ``xy`` (L, 2) and ``xyz`` (L, 3) in pixels, of a scheme that the model has.
-      options: variant, solver, iterations and priors.
+      options: variant, solver, iterations and priors. By default 68 landmarks that MediaPipe found are fitted with the
+        embedded model as ``"calibrated"``, others by the paper's method.
 
     Returns:
       A ``FitResult``. A face that cannot be fitted has a ``status`` that says why, and the mean face.
@@ -44,6 +45,7 @@ def fit(model: MorphableModel, landmarks: Landmarks, options: FitOptions = FitOp
       ValueError: an argument has a shape, kind or scheme that is not taken; the message names it.
     """
     check(model, landmarks, options, batch=False)
+    options = settled(options, model, landmarks.scheme, landmarks.detector)
     landmarks = floating(landmarks)
     return _fit(*at_landmarks(model, landmarks, options), landmarks, options)
 
@@ -57,6 +59,7 @@ def fit_batch(model: MorphableModel, landmarks: Landmarks, options: FitOptions =
     A face that cannot be fitted changes no other one. Args, raises: as ``fit``.
     """
     check(model, landmarks, options, batch=True)
+    options = settled(options, model, landmarks.scheme, landmarks.detector)
     landmarks = floating(landmarks)
     split = _split(landmarks.xy, options)
     if split is not None:
@@ -76,6 +79,7 @@ def cost_history(
     be lower than a later one. Of a face that cannot be fitted they mean nothing. Args, raises: as ``fit``.
     """
     check(model, landmarks, options, batch=False)
+    options = settled(options, model, landmarks.scheme, landmarks.detector)
     landmarks = floating(landmarks)
     return _costs(*at_landmarks(model, landmarks, options), landmarks, options)
 
@@ -189,15 +193,15 @@ def _restricted(model: MorphableModel, scheme: Scheme, dtype, expression_unit: f
 
 
 def floating(landmarks: Landmarks) -> Landmarks:
-    """The landmarks in the precision that is in force, whole numbers as floats. NumPy's arrays stay such, which a
-    compiled function takes sooner than JAX makes arrays of them; but copied, as it may read them after it has returned.
-    """
+    """The landmarks in the precision that is in force, whole numbers as floats, and without the detector's name, for
+    which nothing is compiled anew. NumPy's arrays stay such, which a compiled function takes sooner than JAX makes
+    arrays of them; but copied, as it may read them after it has returned."""
 
     def as_float(leaf):
         kind = jnp.result_type(leaf, jnp.float32)
         return leaf.astype(kind) if isinstance(leaf, jax.Array) else np.array(leaf, kind)
 
-    return jax.tree.map(as_float, landmarks)
+    return replace(jax.tree.map(as_float, landmarks), detector=None)
 
 
 def check(model: MorphableModel, landmarks: Landmarks, options: FitOptions, batch: bool) -> None:

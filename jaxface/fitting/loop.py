@@ -20,7 +20,7 @@ from jaxface.fitting.pose import data_weights, initial_pose
 from jaxface.fitting.robust import landmark_weights
 from jaxface.model.morphable import LandmarkModel
 from jaxface.solvers.lanes import joined
-from jaxface.types import FitResult, Landmarks, Pose, Status
+from jaxface.types import PAPER, FitResult, Landmarks, Pose, Status
 
 SETTLED_MM = 0.05
 """A fit has converged when its last round moves the landmarks by less than this, root mean square."""
@@ -69,7 +69,7 @@ def begun(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit: Un
         scale, rotation, xy = initial_pose(model, axes, *unit, options.variant, solve_pose)
         return unit._replace(xy=xy), partial(data_weights, options.variant), scale, rotation
     table = load_calibration(options.calibration, model.scheme)
-    scale, rotation, _ = initial_pose(model, axes, *unit, "2d+3d+p+w", solve_pose)
+    scale, rotation, _ = initial_pose(model, axes, *unit, PAPER, solve_pose)
     xyz, weight, depth = corrected(table, model.scheme, scale, rotation, *unit)
     posed = lambda xyz: initial_pose(model, axes, xyz[:2], xyz, weight, "2d+3d", solve_pose)
     scale, rotation, _ = posed(xyz)
@@ -191,6 +191,7 @@ def finished(model: LandmarkModel, frame: Frame, status, ended: Ended, options: 
         iterations=jnp.asarray(options.iterations, jnp.int32),
         status=status.astype(jnp.int32),
         landmark_weight=weight,
+        variant=options.variant,
     )
     return _or_mean_face(result)
 

@@ -2,13 +2,16 @@
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from jaxface import solvers
+from jaxface.calibration import CALIBRATED, EMBEDDED
+from jaxface.model.morphable import MorphableModel
+from jaxface.types import PAPER, Scheme
 
-Variant = Literal["2d", "2d+3d", "2d+3d+w", "2d+3d+p+w", "calibrated"]
+Variant = Literal["auto", "2d", "2d+3d", "2d+3d+w", "2d+3d+p+w", "calibrated"]
 Contour = Literal["replace", "march"]
 Loss = Literal["squared", "robust"]
 
@@ -20,8 +23,11 @@ class FitOptions:
     ``variant`` names the paper's ablation (Fig. 3): 2D landmarks alone; both kinds at equal weights; both at the
     adaptive weights of Eqs 7-9 (w); and with the refined pose (p), the paper's method. ``"calibrated"`` goes beyond it:
     landmarks less the detector's mean offsets and the errors that go together, each weighted by how sure it is
-    (``jaxface.calibration``).
-    ``calibration`` says where these are measured: a detector's name, for the embedded model, or a file.
+    (``jaxface.calibration``). ``"auto"`` is ``"calibrated"`` where a ``calibration`` is named or one comes along for
+    the 68 landmarks, which it does for MediaPipe's with the embedded model; elsewhere, and with another ``contour`` or
+    ``loss``, it is the paper's method, ``"2d+3d+p+w"``.
+    ``calibration`` says where these errors are measured: a detector's name, for the embedded model, or a file; ``None``
+    is the landmarks' own detector.
     ``contour`` says what becomes of the 2D contour, which follows the outline that is seen and not the jaw behind it.
     ``"replace"`` is the paper's: p replaces the hidden points by the 3D ones, once. ``"march"``: in every round each
     point pulls what is the model's own outline there by then. It takes the paper's variants and the 68 points.
@@ -37,10 +43,10 @@ class FitOptions:
       ValueError: an option has a value that it does not take.
     """
 
-    variant: str = "2d+3d+p+w"
+    variant: str = "auto"
     solver: str = "structured"
     iterations: int = 4
-    calibration: str = "mediapipe"
+    calibration: str | None = None
     contour: str = "replace"
     loss: str = "squared"
     identity_prior: float = 5.0
@@ -56,9 +62,10 @@ class FitOptions:
             raise ValueError(
                 "contour='march': takes the paper's variants; calibrated takes the outline's mean offset off already"
             )
-        if not isinstance(self.calibration, str | Path):
-            raise ValueError(f"calibration={self.calibration!r}: takes a detector's name, or the path of a file")
-        object.__setattr__(self, "calibration", str(self.calibration))
+        if self.calibration is not None:
+            if not isinstance(self.calibration, str | Path):
+                raise ValueError(f"calibration={self.calibration!r}: takes a detector's name, or the path of a file")
+            object.__setattr__(self, "calibration", str(self.calibration))
         self._require("iterations", operator.index, range(1, 1001).__contains__, "a whole number from 1 to 1000")
         for name in ("identity_prior", "expression_prior"):
             self._require(name, float, lambda value: 1e-30 <= value <= 1e30, "a number from 1e-30 to 1e30 (mm²)")
@@ -73,3 +80,40 @@ class FitOptions:
         if number is None or not fits(number):
             raise ValueError(f"{name}={value!r}: takes {taken}")
         object.__setattr__(self, name, number)
+
+
+def settled(options: FitOptions, model: MorphableModel, scheme: Scheme, detector: str | None) -> FitOptions:
+    """The options with the variant that a detector's landmarks are fitted with, and its calibration, None for the
+    paper's.
+
+    Raises:
+      ValueError: it is ``"calibrated"``, and no calibration is named or comes along for this detector and model.
+    """
+    comes_along = detector in CALIBRATED and model.name == EMBEDDED
+    variant, calibration = options.variant, options.calibration
+    if variant == "auto":
+        measured = calibration is not None or comes_along and scheme == "ibug68"
+        plain = options.contour == "replace" and options.loss == "squared"
+        variant = "calibrated" if measured and plain else PAPER
+    if variant != "calibrated":
+        return replace(options, variant=variant, calibration=None)
+    if calibration is None and not comes_along:
+        raise ValueError(
+            "options.variant='calibrated': nothing is known of the errors of "
+            f"{detector or 'an unknown detector'} with the model {model.name!r}; takes landmarks of "
+            f"{' or '.join(CALIBRATED)} with the embedded model, or options.calibration"
+        )
+    return replace(options, variant=variant, calibration=calibration or detector)
+
+
+def joint(options: FitOptions) -> FitOptions:
+    """The options with the variant that several pictures of one person are fitted with, by default the paper's method.
+
+    Raises:
+      ValueError: they fit one picture alone.
+    """
+    if options.variant == "calibrated":
+        raise ValueError("options.variant='calibrated': takes the paper's variants; a single fit can be calibrated")
+    if options.contour == "march":
+        raise ValueError("options.contour='march': takes replace; a single fit can march")
+    return replace(options, variant=PAPER if options.variant == "auto" else options.variant, calibration=None)

@@ -22,7 +22,7 @@ from jaxface.fitting.chain import solve_chain
 from jaxface.fitting.coordinates import Coordinates
 from jaxface.fitting.frame import Frame, to_unit
 from jaxface.fitting.loop import Ended, believed, finished
-from jaxface.fitting.options import FitOptions
+from jaxface.fitting.options import FitOptions, joint
 from jaxface.fitting.pose import data_weights, initial_pose
 from jaxface.fitting.shared_shape import solve_shapes
 from jaxface.model.morphable import LandmarkModel, MorphableModel
@@ -50,7 +50,8 @@ def fit_sequence(
       model: a face model.
       landmarks: one face in F pictures: ``xy`` (F, L, 2) and ``xyz`` (F, L, 3) in pixels. A picture without the face
         has landmarks that are NaN.
-      options: as in ``jaxface.fit``; the solver is that of the poses.
+      options: as in ``jaxface.fit``, with one of the paper's variants, by default its method; the solver is that of the
+        poses.
       smoothness: 0 for photographs. For the frames of a video, in order, how much a landmark's motion from one frame
         to the next weighs against its distance from where it was detected; ``jaxface.fitting.SMOOTHNESS`` suits 30
         frames a second. Where frames without the face lie between two, they are not held together.
@@ -64,10 +65,7 @@ def fit_sequence(
       ValueError: as ``jaxface.fit_batch``; or there is no picture, or ``smoothness`` is no number of 0 or more.
     """
     check(model, landmarks, options, batch=True)
-    if options.variant == "calibrated":
-        raise ValueError("options.variant='calibrated': takes the paper's variants; a single fit can be calibrated")
-    if options.contour == "march":
-        raise ValueError("options.contour='march': takes replace; a single fit can march")
+    options = joint(options)
     is_number = lambda: np.asarray(smoothness).dtype.kind not in "OUS" and 0 <= smoothness < np.inf
     if np.shape(smoothness) or not (isinstance(smoothness, Tracer) or is_number()):
         raise ValueError(f"smoothness: got {smoothness!r}, takes one number of 0 or more")

@@ -118,7 +118,7 @@ def uncertainty(
       result: of one face. A face that was not fitted has the prior's uncertainty.
       landmarks: what was fitted; only their scheme counts. None: as many points as the result has weights of, else
         the 68 (MediaPipe's where the model has no 68).
-      options: what they were fitted with: the priors and the variant.
+      options: what they were fitted with, of which the priors count.
       errors: standard deviations in mm that no fit can know of itself; None: ``usual_errors``, measured for the
         embedded model and MediaPipe (``python -m benchmarks.coverage`` measures others).
 
@@ -144,12 +144,12 @@ def uncertainty(
         raise ValueError(f"landmarks: got {scheme}, the result is of {len(result.landmark_weight)} points")
     if errors is not None and not isinstance(errors, Errors):
         raise ValueError(f"errors: got {type(errors).__name__}, takes jaxface.fitting.Errors(front, profile, outside)")
-    return _uncertainty(model, result, scheme, options, errors or usual_errors(options, scheme))
+    return _uncertainty(model, result, scheme, options, errors or usual_errors(result.variant, scheme))
 
 
-def usual_errors(options: FitOptions, scheme: Scheme) -> Errors:
+def usual_errors(variant: str, scheme: Scheme) -> Errors:
     """What ``uncertainty`` comes with."""
-    return (CORRECTED if options.variant == "calibrated" else DETECTED)[scheme]
+    return (CORRECTED if variant == "calibrated" else DETECTED)[scheme]
 
 
 def _default_scheme(model: MorphableModel) -> Scheme:

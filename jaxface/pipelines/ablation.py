@@ -61,15 +61,16 @@ def detected(people: Subjects, detector: str, scheme: Scheme = "ibug68") -> tupl
     kept = [face for face in faces if face is not None]
     if not kept:
         raise ValueError(f"detector={detector!r}: finds none of {len(people)} people of {people.model.name}")
-    xy, xyz = (np.stack([np.asarray(getattr(face, name)) for face in kept]) for name in ("xy", "xyz"))
-    return Landmarks(xy, xyz, scheme=scheme), np.array([face is not None for face in faces])
+    landmarks = jax.tree.map(lambda *leaves: np.stack(leaves), *kept)
+    return landmarks, np.array([face is not None for face in faces])
 
 
 def of_scheme(landmarks: Landmarks, scheme: Scheme) -> Landmarks:
     """A batch of landmarks as it is, or of MediaPipe's 478 the 68 points."""
     if scheme == landmarks.scheme:
         return landmarks
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *map(sparse_landmarks, np.asarray(landmarks.xyz)))
+    faces = (sparse_landmarks(points, landmarks.detector) for points in np.asarray(landmarks.xyz))
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *faces)
 
 
 def calibrate(model: MorphableModel, detector: str, count: int, *schemes: Scheme) -> dict[Scheme, Calibration]:

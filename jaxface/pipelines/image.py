@@ -21,6 +21,7 @@ from jaxface.export.files import Inputs, atomic_write, png
 from jaxface.export.meshes import write_mesh
 from jaxface.export.records import write_json, write_npz
 from jaxface.fitting import FitOptions, fit
+from jaxface.fitting.options import settled
 from jaxface.model.morphable import MorphableModel
 from jaxface.pipelines.faces import Finder
 from jaxface.types import FitResult, Landmarks, Status
@@ -171,6 +172,7 @@ def write_face(
     Raises:
       ValueError: one of the files would replace an input.
     """
+    options = options if together else settled(options, model, landmarks.scheme, landmarks.detector)
     with staged(into, source, inputs) as staging:
         files = {name: staging / file for name, file in FILES.items() if name in formats}
         meshes = [files[name] for name in MESHES if name in files]
@@ -190,7 +192,8 @@ def write_face(
         name = readable_name(source)
         if "json" in files:
             asked = asdict(options) | ({"same_person": list(together)} if together else {})
-            write_json(files["json"], model, result, options=asked, source=name, face=index, box=box(landmarks))
+            about = {"source": name, "face": index, "box": box(landmarks), "detector": landmarks.detector}
+            write_json(files["json"], model, result, options=asked, **about)
         if "report" in files:
             from jaxface.export.report import write_report
 

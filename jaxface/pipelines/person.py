@@ -13,6 +13,7 @@ from jaxface.detection.reading import read_image, readable_name
 from jaxface.export.files import Inputs
 from jaxface.export.meshes import write_mesh
 from jaxface.fitting import FitOptions, fit_sequence
+from jaxface.fitting.options import joint
 from jaxface.model.morphable import MorphableModel
 from jaxface.pipelines.faces import NO_FACE, Finder
 from jaxface.pipelines.image import (
@@ -54,6 +55,7 @@ def fit_person(
       formats: some of ``jaxface.pipelines.image.FILES``.
       inputs: what no file may replace.
     """
+    options = joint(options)
     reports, faces = [ImageReport(path) for path, _, _ in work], {}
     for index, (_, folder, files) in enumerate(work):
         with telling(reports[index], folder):
@@ -105,6 +107,7 @@ def _together(model: MorphableModel, faces: Sequence[Landmarks], options: FitOpt
     if any(face.weight is not None for face in faces):
         ones = np.ones(len(faces[0].xy), np.float32)
         faces = [face if face.weight is not None else replace(face, weight=ones) for face in faces]
+    faces = [replace(face, detector=None) for face in faces]  # they may be of several
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *faces)
     fitted = jax.block_until_ready(fit_sequence(model, stacked, options))
     return [jax.tree.map(lambda leaf, index=index: leaf[index], fitted) for index in range(len(faces))]

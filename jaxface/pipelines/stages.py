@@ -7,7 +7,7 @@ so that engines, interruptions and the number of processes leave no trace in the
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +21,7 @@ from jaxface.detection.reading import read_image
 from jaxface.export.parquet import face_rows, failure_rows, schema, write_rows
 from jaxface.export.records import versions
 from jaxface.fitting import FitOptions, fit_batch
+from jaxface.fitting.options import settled
 from jaxface.model.morphable import MorphableModel
 from jaxface.model.store import load_model
 from jaxface.pipelines.faces import Finder, Which, finder
@@ -116,14 +117,17 @@ def compile_fit(settings: Settings) -> Tally:
     """Compile the fit of a batch ahead of the first part; how long that took."""
     started = perf_counter()
     nothing = np.zeros((BATCH, POINTS["ibug68"], 3), np.float32)
-    jax.block_until_ready(fit_batch(model_of(settings.model), Landmarks(nothing[..., :2], nothing), settings.fit))
+    jax.block_until_ready(
+        fit_batch(model_of(settings.model), Landmarks(nothing[..., :2], nothing), options_of(settings))
+    )
     return Tally(seconds={"compile": perf_counter() - started})
 
 
 def fit_part(found: Sequence[Found], settings: Settings) -> pa.Table:
     """The rows of a part: its images' faces fitted in batches of one shape, in the images' order."""
     model = model_of(settings.model)
-    columns = schema(record(settings) | {"versions": versions()})
+    options, told = options_of(settings), record(settings) | {"versions": versions()}
+    columns = schema(told, detector=settings.detector, variant=options.variant)
     owners = [index for index, image in enumerate(found) for _ in image.faces]
     failed = {index: image.error for index, image in enumerate(found) if image.error is not None}
     rows = [failure_rows(columns, [readable(found[i].source) for i in failed], list(failed.values()))]
@@ -135,7 +139,7 @@ def fit_part(found: Sequence[Found], settings: Settings) -> pa.Table:
                 columns,
                 source=[readable(found[owner].source) for owner in owners],
                 face=[face for image in found for face in range(len(image.faces))],
-                result=_fit_all(model, landmarks, settings.fit),
+                result=_fit_all(model, landmarks, options),
                 landmarks=landmarks,
                 score=[score for image in found for score in image.scores],
             )
@@ -180,7 +184,13 @@ def written(write_s: float) -> Tally:
 def record(settings: Settings) -> dict:
     """The settings as plain JSON values, and what tells their model from another of its name."""
     told = described(model_of(settings.model), settings.model)
-    return {"model": told, "settings": {name: value for name, value in asdict(settings).items() if name != "model"}}
+    asked = asdict(replace(settings, fit=options_of(settings)))
+    return {"model": told, "settings": {name: value for name, value in asked.items() if name != "model"}}
+
+
+def options_of(settings: Settings) -> FitOptions:
+    """The options with the variant that the faces are fitted with."""
+    return settled(settings.fit, model_of(settings.model), "ibug68", settings.detector)
 
 
 def described(model: MorphableModel, source: str | None) -> dict:

@@ -19,6 +19,7 @@ from jaxface.export.animation import write_animation
 from jaxface.export.files import Inputs
 from jaxface.export.records import versions
 from jaxface.fitting import FitOptions, fit_sequence
+from jaxface.fitting.options import joint
 from jaxface.model.morphable import MorphableModel
 from jaxface.model.store import source_file
 from jaxface.pipelines.faces import NO_FACE, require_depth
@@ -111,7 +112,7 @@ def fit_video(
       progress: is told the name of the stage and how many of its frames are done.
       model_source: the file or registered name that the model was loaded by, None for the embedded one.
     """
-    report = VideoReport()
+    report, options = VideoReport(), joint(options)
     try:
         started = time.perf_counter()
         video = Video(path)
@@ -240,7 +241,9 @@ def _write_rows(path: Path, report: VideoReport, video: Video, record: dict) -> 
     from jaxface.export.parquet import face_rows, failure_rows, schema, write_rows
 
     record = record | {"frames_a_second": float(video.rate), "versions": versions()}
-    columns, name = schema(record), os.fsencode(video.path.name).decode(errors="replace")
+    first = report.people[0]
+    columns = schema(record, detector=first.faces[0].detector, variant=first.seen.variant)
+    name = os.fsencode(video.path.name).decode(errors="replace")
     empty = sorted(set(range(report.frames)).difference(*(person.frames for person in report.people)))
     tables = [failure_rows(columns, [name] * len(empty), [NO_FACE] * len(empty), frame=empty)]
     for number, person in enumerate(report.people):
