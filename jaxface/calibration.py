@@ -92,6 +92,7 @@ def save_calibration(path: str | Path, **schemes: Calibration) -> None:
         for name in _FIELDS
     }
     np.savez_compressed(path, **arrays)
+    load_calibration.cache_clear()  # a file of this name may have been read before
 
 
 def _read(path: Path, source: str, scheme: str) -> Calibration:
@@ -145,7 +146,7 @@ def corrected(
     xy = xy - turn(offset_2d.T)
     deep = offset_3d.T
     xyz = xyz - jnp.concatenate([turn(deep), scale * deep[2:]])
-    xy = xy - mean_point(xy - xyz[:2], None)[:, None]
+    xy = xy - mean_point(xy - xyz[:2], weight)[:, None]
     sure_2d, sure_3d = 1 / variance_2d, 1 / variance_3d[:, 0]
     merged = (sure_2d * xy + sure_3d * xyz[:2]) / (sure_2d + sure_3d)
     sure = jnp.maximum(sure_2d, sure_3d)
@@ -167,11 +168,11 @@ def independent(
 
     Args:
       scale, rotation: the mean face's pose under them, in their unit.
-      weight: 1 or less; a landmark of weight 0 counts as lying on the mean face.
+      weight: of less than 1 a landmark counts as lying nearer to the mean face, of 0 on it.
     """
     yaw, mean = yaw_deg(rotation), recentred(model.centred, weight)
     off = jnp.matmul(rotation.T, centred(xyz, weight) / scale, precision=HIGHEST) - mean
-    off = off if weight is None else weight * off
+    off = off if weight is None else jnp.minimum(weight, 1.0) * off
     to_side = partial(mirrored, scheme=model.scheme, yaw=yaw, signs=[-1, 1, 1])
     shown = jnp.einsum("yklc,lc->yk", table.gains, to_side(off.T), precision=HIGHEST)
     common = to_side(jnp.einsum("k,klc->lc", between(shown, yaw), table.patterns, precision=HIGHEST))

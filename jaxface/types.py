@@ -93,8 +93,9 @@ class Landmarks:
     ``xy``: pixels, on the *visible* silhouette, as a 2D detector's contour points are (L2d in Eq. 5).
     ``xyz``: camera frame, pixel units, on the *anatomical* jaw line even where it is hidden (L3d in Eq. 6); z points
     away from the viewer and its origin is free, the fit eliminates it.
-    ``weight``: how far each point is believed, 0 or less not at all; ``None``, the default, believes all alike and lets
-    a fit use Gram matrices computed once a model. A face of which no point is believed is not fitted.
+    ``weight``: how far each point is believed beside the others, 0 or less not at all: a mask will do. A fit divides
+    weights by Σw² / Σw, so that those that are alike count as 1. ``None``, the default, believes all alike and lets a
+    fit use Gram matrices computed once a model. A face of which no point is believed is not fitted.
     ``scheme``: which points these are, ``"ibug68"`` (68) or ``"mediapipe478"`` (478); static under ``jax.jit``.
     ``detector``: who found them, by the name that ``jaxface.detect`` takes, ``None`` where that is not known; static.
     Its errors may be known, as ``FitOptions`` says.

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -115,21 +116,23 @@ def test_3d_landmarks_may_lie_anywhere(small, face):
     np.testing.assert_allclose(two.depth_offset, one.depth_offset - shift, atol=0.05)
 
 
-def test_weights_of_one_are_no_weights_and_a_weight_of_zero_is_no_point(small, face):
+@pytest.mark.parametrize("variant", ["2d+3d+p+w", "calibrated"])
+def test_weights_of_one_are_no_weights_and_a_weight_of_zero_is_no_point(small, face, variant):
+    fit = partial(jaxface.fit, small, options=FitOptions(variant, calibration="mediapipe"))
     landmarks, _ = face()
-    plain = jaxface.fit(small, landmarks)
-    ones = jaxface.fit(small, replace(landmarks, weight=np.ones(68, np.float32)))
+    plain = fit(landmarks)
+    ones = fit(replace(landmarks, weight=np.ones(68, np.float32)))
     np.testing.assert_allclose(plain.identity, ones.identity, atol=1e-3)
     weight = np.ones(68, np.float32)
     weight[[3, 40]] = 0
     wild = replace(landmarks, xy=landmarks.xy.copy(), xyz=landmarks.xyz.copy(), weight=weight)
     wild.xy[[3, 40]] += 100
     wild.xyz[[3, 40]] -= 100
-    kept, pulled = jaxface.fit(small, replace(landmarks, weight=weight)), jaxface.fit(small, wild)
+    kept, pulled = fit(replace(landmarks, weight=weight)), fit(wild)
     np.testing.assert_allclose(kept.identity, pulled.identity, atol=5e-3)
     for far in (1e9, 1e30):
         wild.xy[3], wild.xyz[40] = far, -far
-        lost = jaxface.fit(small, wild)
+        lost = fit(wild)
         np.testing.assert_allclose(kept.identity, lost.identity, atol=5e-3)
         assert lost.status == kept.status
 
@@ -291,6 +294,27 @@ def test_what_is_not_known_of_a_detector_is_not_taken_from_another(small, face):
 
 def test_the_embedded_model_is_the_one_that_calibrations_are_of():
     assert jaxface.load_model().name == EMBEDDED
+
+
+def test_a_traced_prior_is_named():
+    with pytest.raises(ValueError, match="identity_prior: got a traced value.*scale the model's basis"):
+        jax.jit(lambda prior: options_with("identity_prior", prior).iterations)(5.0)
+
+
+def test_a_prior_is_the_scale_of_a_basis(small, face):
+    """What docs/jax.md says of learning one."""
+    landmarks = face()[0]
+    stiff = jaxface.fit(small, landmarks, FitOptions("2d+3d", identity_prior=20.0))
+    scaled = replace(small, identity=small.identity * 0.5)
+    same = jaxface.fit(scaled, landmarks, FitOptions("2d+3d", identity_prior=5.0))
+    np.testing.assert_allclose(0.5 * same.identity, stiff.identity, atol=2e-3)
+
+
+def test_a_mask_is_a_weight(small, face):
+    landmarks, mask = face()[0], np.arange(68) > 5
+    masked, weighted = (jaxface.fit(small, replace(landmarks, weight=w)) for w in (mask, 3 * mask.astype(np.float32)))
+    np.testing.assert_allclose(masked.identity, weighted.identity, atol=1e-5)
+    np.testing.assert_array_equal(masked.landmark_weight, mask)
 
 
 def test_options_of_any_array_library_have_a_hash():

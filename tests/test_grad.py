@@ -111,6 +111,33 @@ def test_grad_of_the_model(small, face):
     assert np.isfinite(slope).all() and np.abs(slope).max() > 0
 
 
+def test_slopes_in_weights_that_are_alike_are_those_on_both_sides(case):
+    model, landmarks, _ = case
+    way = jnp.asarray(np.random.default_rng(1).normal(size=68))
+    run = jax.jit(jax.value_and_grad(lambda weight: outcome(jaxface.fit(model, replace(landmarks, weight=weight)))))
+    (value, slope), step = run(jnp.ones(68)), 1e-5
+    for side in (step, -step):
+        np.testing.assert_allclose((run(1 + side * way)[0] - value) / side, slope @ way, rtol=1e-3)
+
+
+def test_a_basis_has_the_slopes_of_double_precision_with_many_points_too(x64, small, face):
+    """Single precision sees 478 points in patterns, which know nothing of a basis that leaves them."""
+    rng = np.random.default_rng(2)
+    dense, _ = face(seed=6, scheme="mediapipe478")
+    dense = replace(dense, xyz=dense.xyz + rng.normal(0, 3, (478, 3)).astype(np.float32))
+    way = rng.normal(size=small.identity.shape).astype(np.float32)
+
+    def slope(kind):
+        model, landmarks = (
+            jax.tree.map(lambda a: a.astype(kind) if a.dtype.kind == "f" else a, o) for o in (small, dense)
+        )
+        at = lambda step: jaxface.fit(replace(model, identity=model.identity + step * way.astype(kind)), landmarks)
+        return jax.jit(jax.jacfwd(lambda step: at(step).identity))(np.zeros((), kind))
+
+    exact = slope(np.float64)
+    np.testing.assert_allclose(slope(np.float32), exact, atol=0.05 * float(jnp.abs(exact).max()))
+
+
 def test_frontal_symmetric_face_at_rest_has_finite_slopes(small, face):
     landmarks, _ = face(euler_deg=(0.0, 0.0, 0.0))
     points = small.landmark_positions(small.mean, "ibug68") * jnp.array([1.0, -1.0, -1.0])

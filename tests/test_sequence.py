@@ -187,6 +187,16 @@ class TestPhotographs:
         assert not result.expression[3:].any() and np.isfinite(result.pose.scale).all()
         np.testing.assert_array_equal(result.identity[4], result.identity[0])
 
+    def test_a_picture_that_is_believed_less_says_less(self, small, pictures):
+        landmarks, _ = pictures(2, noise_mm=4.0)
+        identity = {}
+        for second in (1.0, 0.1, 1e-4):
+            weight = np.repeat(np.float32([[3.0], [3.0 * second]]), 68, axis=1)
+            identity[second] = jaxface.fit_sequence(small, replace(landmarks, weight=weight)).identity[0]
+        first = jaxface.fit_sequence(small, replace(landmarks, xy=landmarks.xy * np.float32([[[1]], [[np.nan]]])))
+        apart = {second: float(jnp.linalg.norm(alpha - first.identity[0])) for second, alpha in identity.items()}
+        assert apart[0.1] < 0.5 * apart[1.0] and apart[1e-4] < apart[0.1]
+
     def test_no_face_at_all_is_the_mean_face(self, small, pictures):
         landmarks, _ = pictures(3)
         result = jaxface.fit_sequence(small, jax.tree.map(lambda leaf: leaf * np.float32(np.nan), landmarks))

@@ -186,6 +186,17 @@ class TestTransforms:
         np.testing.assert_array_equal(found.axis_std, told.axis_std)
         assert not np.allclose(found.axis_std, jaxface.uncertainty(small, fitted).axis_std, rtol=0.1)
 
+    def test_slopes_are_finite_where_a_point_weighs_nothing(self, small, face):
+        landmarks = replace(face()[0], weight=jnp.ones(68).at[5].set(0.0))
+        spread = lambda given: jnp.mean(jaxface.uncertainty(small, jaxface.fit(small, given)).vertex_std)
+        slope = jax.jit(jax.grad(spread))(jax.tree.map(jnp.asarray, landmarks))
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope)) and np.abs(slope.xy).max() > 0
+
+    @pytest.mark.parametrize("wrong", [Errors(-1.0, 2.0, 1.0), Errors(2.0, np.nan, 1.0), Errors(2.0, 2.0, np.inf)])
+    def test_errors_are_deviations(self, small, fitted, wrong):
+        with pytest.raises(ValueError, match=r"errors\.\w+: got .*, takes a standard deviation in mm"):
+            jaxface.uncertainty(small, fitted, errors=wrong)
+
 
 class TestWhatIsSeen:
     def test_a_part_that_is_not_seen_is_less_sure(self, small, fitted):

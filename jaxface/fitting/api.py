@@ -11,6 +11,7 @@ from jax.core import Tracer
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec, get_abstract_mesh
 from jaxtyping import Array, Float
 
+from jaxface.calibration import Calibration, load_calibration
 from jaxface.camera import project
 from jaxface.fitting.coordinates import Coordinates, coordinates
 from jaxface.fitting.loop import fit_one
@@ -86,6 +87,7 @@ def cost_history(
 
 def vertices(model: MorphableModel, result: FitResult, camera: bool = False) -> Float[Array, "*b V 3"]:
     """The fitted mesh: in the model frame (mm), or as the camera sees it (pixels, z away from the viewer)."""
+    require_result(result)
     mesh = model.vertices(result.identity, result.expression)
     pose = result.pose
     return project(mesh, pose.scale, pose.rotation, pose.translation) if camera else mesh
@@ -162,20 +164,28 @@ def _split(xy: Array | np.ndarray, options: FitOptions) -> NamedSharding | None:
     return None if shares else split
 
 
+def require_result(result: FitResult) -> None:
+    """Raise a ``ValueError`` unless this is a fit."""
+    if not isinstance(result, FitResult):
+        raise ValueError(f"result: got {type(result).__name__}, takes a jaxface.FitResult, as jaxface.fit gives")
+
+
 def at_landmarks(model: MorphableModel, landmarks: Landmarks, options: FitOptions) -> tuple[LandmarkModel, Coordinates]:
     """The model at the landmarks in the fit's precision: kept with a concrete model, traced with a traced one."""
     dtype = jnp.result_type(model.mean.dtype, *(leaf.dtype for leaf in jax.tree.leaves(landmarks)))
     single = options.solver == "structured" and dtype == jnp.float32  # the others are there to be exact
     march = options.contour == "march"
     unit = (options.identity_prior / options.expression_prior) ** 0.5
-    key = landmarks.scheme, dtype, unit, single, march
+    table = load_calibration(options.calibration, landmarks.scheme) if options.calibration else None
+    key = landmarks.scheme, dtype, unit, single, march, table
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(model)):
         if march:
             raise ValueError(
                 "options.contour='march': got a model that is traced, takes one whose mean face is known: "
                 "let the compiled function close over the model"
             )
-        return _restricted(jax.tree.map(jnp.asarray, model), *key)  # NumPy's einsum takes none of the traced ones
+        # NumPy's einsum takes none of the traced ones; and what patterns leave out a model's own slope does not
+        return _restricted(jax.tree.map(jnp.asarray, model), *key[:3], False, *key[4:])
     kept = _AT_LANDMARKS.setdefault(model, {})
     here = *key, get_abstract_mesh()  # whose arrays no other mesh takes
     if here not in kept:
@@ -185,11 +195,20 @@ def at_landmarks(model: MorphableModel, landmarks: Landmarks, options: FitOption
     return kept[here]
 
 
-def _restricted(model: MorphableModel, scheme: Scheme, dtype, expression_unit: float, single: bool, march: bool):
+def _restricted(
+    model: MorphableModel,
+    scheme: Scheme,
+    dtype,
+    expression_unit: float,
+    single: bool,
+    march: bool,
+    table: Calibration | None,
+):
     in_precision = lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
     there = jax.tree.map(in_precision, model).at_landmarks(scheme)
     axes = coordinates(there, expression_unit, single)
-    return there, replace(axes, contour=contour_of(model, there, axes.mixing)) if march else axes
+    contour = contour_of(model, there, axes.mixing) if march else None
+    return there, replace(axes, contour=contour, calibration=jax.tree.map(in_precision, table))
 
 
 def floating(landmarks: Landmarks) -> Landmarks:
@@ -226,7 +245,8 @@ def check(model: MorphableModel, landmarks: Landmarks, options: FitOptions, batc
         if name == "weight" and value is None:
             continue
         kind = getattr(value, "dtype", None)
-        if kind is None or not any(jnp.issubdtype(kind, real) for real in (jnp.floating, jnp.integer)):
+        kinds = (jnp.floating, jnp.integer, jnp.bool_)[: 3 if name == "weight" else 2]
+        if kind is None or not any(jnp.issubdtype(kind, real) for real in kinds):
             given = type(value).__name__ if kind is None else kind
             raise ValueError(f"landmarks.{name}: got {given}, takes an array of real numbers, of NumPy or JAX")
         got = np.shape(value)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxface.calibration import Calibration
 from jaxface.energies import gram
 from jaxface.fitting.coarse import Sides, sides_of
 from jaxface.fitting.marching import Contour
@@ -33,7 +34,8 @@ class Coordinates:
 
     Where there are many landmarks, and single precision is enough, ``patterns`` are orthonormal ones that stand for
     them (centred points times ``patterns``), and ``sampled`` is the basis so seen; else ``None``. ``contour`` is there
-    where a fit marches, and ``sides`` are the mean face's where all landmarks weigh alike.
+    where a fit marches, ``calibration`` where it is calibrated, and ``sides`` are the mean face's where all landmarks
+    weigh alike.
     """
 
     basis: Float[Array, "3*L N"]
@@ -45,6 +47,7 @@ class Coordinates:
     mixing: Float[Array, "N N"]
     sides: Sides
     contour: Contour | None = None
+    calibration: Calibration | None = None
 
 
 def coordinates(model: LandmarkModel, expression_unit: float, single: bool) -> Coordinates:
@@ -79,7 +82,8 @@ def _patterns(basis: Float[Array | np.ndarray, "3 L N"], count: int) -> Any:
 
 
 def _eigenvectors(matrix: Float[Array | np.ndarray, "n n"]) -> Any:
-    """A choice of axes (n, n), which no result depends on: a traced model needs no slope through it."""
+    """A choice of axes (n, n), which no result depends on where they are complete: a traced model, of which no
+    ``patterns`` are taken, needs no slope through it."""
     if isinstance(matrix, np.ndarray):
         return np.linalg.eigh(matrix)[1]
     return jnp.linalg.eigh(jax.lax.stop_gradient(matrix))[1]

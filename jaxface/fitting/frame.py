@@ -34,10 +34,13 @@ class Unit(NamedTuple):
     weight: Float[Array, "L"] | None
 
 
-def relative(weight: Float[Array, "L"]) -> Float[Array, "L"]:
-    """Landmarks' weights, none negative and the largest 1; all 1 where none is positive."""
-    weight, largest = jnp.maximum(weight, 0.0), jnp.max(weight)
-    return jnp.where(largest > 0, weight / jnp.where(largest > 0, largest, 1.0), 1.0)
+def relative(weight: Float[Array, "*b L"]) -> Float[Array, "*b L"]:
+    """Landmarks' weights, none negative, over Σw² / Σw: those that are alike are 1, beside any that are 0. Unlike their
+    largest, this unit has a slope everywhere. All 1 where none is positive."""
+    weight = jnp.where(weight >= 0, weight, 0.0)
+    largest = jax.lax.stop_gradient(jnp.max(weight))
+    weight = jnp.where(largest > 0, weight / jnp.where(largest > 0, largest, 1.0), 1.0)  # squares stay finite
+    return weight * (jnp.sum(weight) / jnp.sum(weight**2))
 
 
 def to_unit(landmarks: Landmarks, stand_in: Float[Array, "3 L"]) -> tuple[Unit, Frame, Int[Array, ""]]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxface import camera, energies, solvers
-from jaxface.calibration import corrected, independent, load_calibration
+from jaxface.calibration import corrected, independent
 from jaxface.camera import HIGHEST
 from jaxface.fitting.coordinates import Coordinates
 from jaxface.fitting.frame import Frame, Unit, to_unit
@@ -65,10 +65,9 @@ def believed(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit:
 def begun(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit: Unit, solve_pose):
     """The landmarks that the rounds are to take, a function from the yaw to λ2d and λ3d, and the mean face's pose:
     ``scale, rotation``."""
-    if options.variant != "calibrated":
+    if (table := axes.calibration) is None:
         scale, rotation, xy = initial_pose(model, axes, *unit, options.variant, solve_pose)
         return unit._replace(xy=xy), partial(data_weights, options.variant), scale, rotation
-    table = load_calibration(options.calibration, model.scheme)
     scale, rotation, _ = initial_pose(model, axes, *unit, PAPER, solve_pose)
     xyz, weight, depth = corrected(table, model.scheme, scale, rotation, *unit)
     posed = lambda xyz: initial_pose(model, axes, xyz[:2], xyz, weight, "2d+3d", solve_pose)

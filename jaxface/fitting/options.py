@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from jax.core import Tracer
+
 from jaxface import solvers
 from jaxface.calibration import CALIBRATED, EMBEDDED
 from jaxface.model.morphable import MorphableModel
@@ -73,6 +75,11 @@ class FitOptions:
     def _require(self, name: str, kind: Callable, fits: Callable, taken: str) -> None:
         """Keep a number as Python's own, which has a hash, whatever array library it is of."""
         value = getattr(self, name)
+        if isinstance(value, Tracer):
+            raise ValueError(
+                f"{name}: got a traced value, takes {taken}, known when a function is compiled; to learn a prior scale "
+                "the model's basis, as docs/jax.md says"
+            )
         try:
             number = kind(value)
         except (TypeError, ValueError):

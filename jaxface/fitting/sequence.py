@@ -20,7 +20,7 @@ from jaxface.camera import HIGHEST
 from jaxface.fitting.api import at_landmarks, check, floating
 from jaxface.fitting.chain import solve_chain
 from jaxface.fitting.coordinates import Coordinates
-from jaxface.fitting.frame import Frame, to_unit
+from jaxface.fitting.frame import Frame, relative, to_unit
 from jaxface.fitting.loop import Ended, believed, finished
 from jaxface.fitting.options import FitOptions, joint
 from jaxface.fitting.pose import data_weights, initial_pose
@@ -49,7 +49,7 @@ def fit_sequence(
     Args:
       model: a face model.
       landmarks: one face in F pictures: ``xy`` (F, L, 2) and ``xyz`` (F, L, 3) in pixels. A picture without the face
-        has landmarks that are NaN.
+        has landmarks that are NaN. Weights are relative over all pictures.
       options: as in ``jaxface.fit``, with one of the paper's variants, by default its method; the solver is that of the
         poses.
       smoothness: 0 for photographs. For the frames of a video, in order, how much a landmark's motion from one frame
@@ -82,6 +82,10 @@ def _fit_sequence(
 ) -> FitResult:
     solve_pose = solvers.solver(options.solver).solve_pose
     unit, frame, status = jax.vmap(to_unit, (0, None))(landmarks, model.frontal)
+    if landmarks.weight is not None:  # one picture may be believed less than another
+        good = (status == Status.CONVERGED)[:, None]
+        every = relative(jnp.where(good, landmarks.weight, 0.0))
+        unit = unit._replace(weight=jnp.where(good, every, 1.0))
     xy, xyz, weight = jax.vmap(partial(believed, model, axes, options))(unit)
     begin = lambda xy, xyz, weight: initial_pose(model, axes, xy, xyz, weight, options.variant, solve_pose)
     size, rotation, xy = jax.vmap(begin)(xy, xyz, weight)

@@ -20,11 +20,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 from jaxface.camera import HIGHEST
 from jaxface.energies import centred
-from jaxface.fitting.api import check
+from jaxface.fitting.api import check, require_result
 from jaxface.fitting.options import FitOptions
 from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478
 from jaxface.model.morphable import LandmarkModel, MorphableModel
@@ -126,6 +127,7 @@ def uncertainty(
       ValueError: ``result`` is a batch or of another model, ``landmarks`` are not what a fit takes, or ``errors`` are
         no `Errors`.
     """
+    require_result(result)
     scheme: Scheme = _default_scheme(model)
     if landmarks is not None:
         check(model, landmarks, options, batch=False)
@@ -144,6 +146,9 @@ def uncertainty(
         raise ValueError(f"landmarks: got {scheme}, the result is of {len(result.landmark_weight)} points")
     if errors is not None and not isinstance(errors, Errors):
         raise ValueError(f"errors: got {type(errors).__name__}, takes jaxface.fitting.Errors(front, profile, outside)")
+    for name, deviation in (errors._asdict() if errors else {}).items():
+        if not isinstance(deviation, Tracer) and not 0 <= deviation < np.inf:
+            raise ValueError(f"errors.{name}: got {deviation}, takes a standard deviation in mm, 0 or more")
     return _uncertainty(model, result, scheme, options, errors or usual_errors(result.variant, scheme))
 
 
@@ -195,7 +200,9 @@ def motion(model: LandmarkModel, result: FitResult, weight: Float[Array, "L"]) -
     seen = centred(jnp.matmul(rotation, face.T, precision=HIGHEST), weight)
     both = result.weight_2d + result.weight_3d
     axes = jnp.stack([both, both, result.weight_3d]) / jnp.where(both > 0, both, 1.0)  # D; 0 of a face not fitted
-    root = jnp.sqrt(axes[:, None] * weight)[..., None]
+    square = axes[:, None] * weight
+    positive = square > 0  # the root's slope at 0 is infinite
+    root = jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0)[..., None]
     moved = root * jnp.moveaxis(jax.vmap(centred, (0, None))(basis, weight), 0, -1)
     pose = root * pose_motion(seen)
     square = jnp.einsum("clk,clj->kj", pose, pose, precision=HIGHEST)
