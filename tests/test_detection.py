@@ -1,6 +1,9 @@
 import os
 import subprocess
 import sys
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -15,7 +18,7 @@ from jaxface import camera
 from jaxface.detection import detect, read_image
 from jaxface.detection.finding import FaceFinder
 from jaxface.detection.heads import extent, laid, middle
-from jaxface.detection.native import native_logs_dropped
+from jaxface.detection.native import quiet
 from jaxface.detection.networks import BlazeFace, FaceMesh, Seen
 from jaxface.detection.silhouettes import visible_contour
 from jaxface.detection.tiling import levels
@@ -219,11 +222,33 @@ def test_nothing_is_said_from_start_to_exit_and_stderr_works_afterwards():
 
 
 def test_only_native_output_is_dropped(capfd):
-    with native_logs_dropped():
+    with quiet():
         os.write(2, b"native\n")
     os.write(2, b"after\n")
     print("from python", file=sys.stderr)
     assert capfd.readouterr().err == "after\nfrom python\n"
+
+
+def test_threads_that_overlap_leave_stderr_and_warnings_as_they_were(capfd):
+    before, together = list(warnings.filters), threading.Barrier(2)
+
+    def first(leave):
+        with quiet():
+            together.wait()
+            leave.wait()  # until the second one, which came later, is out
+
+    def second(leave):
+        together.wait()
+        with quiet():
+            leave.set()
+            os.write(2, b"native\n")
+
+    with ThreadPoolExecutor(2) as pool:
+        leave = threading.Event()
+        for done in [pool.submit(first, leave), pool.submit(second, leave)]:
+            done.result()
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "after\n" and warnings.filters == before
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from jaxface.detection.finding import FaceFinder
 from jaxface.detection.heads import dense
-from jaxface.detection.native import native_logs_dropped, require_opencv
+from jaxface.detection.native import quiet, require_opencv
 from jaxface.detection.silhouettes import visible_contour
 from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478, JAW
 from jaxface.types import Landmarks, Scheme
@@ -76,7 +76,7 @@ def landmarker(max_faces: int = 1):
 
     bundle = files("jaxface.assets").joinpath("face_landmarker.task").read_bytes()
     options = vision.FaceLandmarkerOptions(base_options=BaseOptions(model_asset_buffer=bundle), num_faces=max_faces)
-    with native_logs_dropped():
+    with quiet():
         opened = vision.FaceLandmarker.create_from_options(options)
     try:
         yield opened
@@ -94,7 +94,7 @@ def dense_points(opened, image: np.ndarray) -> np.ndarray:
 
     height, width = image.shape[:2]
     frame = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
-    with native_logs_dropped():
+    with quiet():
         found = opened.detect(frame)
     points = [[(p.x, p.y, p.z) for p in face] for face in found.face_landmarks]
     return np.array(points, np.float32).reshape(-1, 478, 3) * np.array([width, height, width], np.float32)

@@ -2,34 +2,44 @@
 
 import os
 import sys
-from contextlib import contextmanager
+import warnings
+from contextlib import ExitStack, contextmanager
+from threading import Lock
+
+_LOCK, _INSIDE, _DROPPED = Lock(), [], ExitStack()
 
 
 @contextmanager
-def native_logs_dropped():
-    """What is written to the process's stderr within goes nowhere; Python's own is there again afterwards."""
+def quiet():
+    """What is written to the process's stderr within goes nowhere, nor do Python's warnings; both are there again
+    afterwards: where several threads are within, when the last has left."""
+    with _LOCK:
+        if not _INSIDE:
+            _drop()
+        _INSIDE.append(True)
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _INSIDE.pop()
+            if not _INSIDE:
+                _DROPPED.close()
+
+
+def _drop() -> None:
+    _DROPPED.enter_context(warnings.catch_warnings())
+    warnings.simplefilter("ignore")
     if sys.stderr is not None:  # as it is where stderr is closed
         sys.stderr.flush()
-    kept = _copy_of_stderr()
-    if kept is None:
-        yield
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-def _copy_of_stderr() -> int | None:
-    """A descriptor of the process's stderr, or None where it is closed."""
-    try:
-        return os.dup(2)
-    except OSError:
-        return None
+    _DROPPED.callback(os.close, kept)
+    _DROPPED.callback(os.dup2, kept, 2)
 
 
 def require_opencv() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxface.detection.crops import Crop
-from jaxface.detection.native import native_logs_dropped
+from jaxface.detection.native import quiet
 from jaxface.model.correspondences import MEDIAPIPE478_MIRROR
 
 _GRIDS = ((16, 2), (8, 6))
@@ -98,7 +98,7 @@ def _network(name: str, threads: int = 1):
 
     with files("jaxface.assets").joinpath("face_landmarker.task").open("rb") as bundle, ZipFile(bundle) as opened:
         content = opened.read(f"{name}.tflite")
-    with native_logs_dropped():
+    with quiet():
         interpreter = Interpreter(model_content=content, num_threads=threads)
         interpreter.allocate_tensors()
     into = interpreter.get_input_details()[0]["index"]

@@ -1,12 +1,11 @@
 """Photographs from files: any common format, upright, as 8-bit RGB."""
 
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
 
-from jaxface.detection.native import native_logs_dropped
+from jaxface.detection.native import quiet
 
 MAX_PIXELS = 120_000_000
 """Larger images are refused before they are decoded: at 3 bytes a pixel this one is 360 MB."""
@@ -28,14 +27,13 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with native_logs_dropped(), warnings.catch_warnings():  # libtiff logs what is raised here
-            warnings.simplefilter("ignore")  # Pillow warns of a size that is checked here, and of odd metadata
-            with Image.open(path) as opened:
-                width, height = opened.size
-                if width * height > max_pixels:
-                    raise Image.DecompressionBombError
-                ImageOps.exif_transpose(opened, in_place=True)
-                return _to_rgb(opened)
+        # libtiff logs what is raised here; Pillow warns of a size that is checked here, and of odd metadata
+        with quiet(), Image.open(path) as opened:
+            width, height = opened.size
+            if width * height > max_pixels:
+                raise Image.DecompressionBombError
+            ImageOps.exif_transpose(opened, in_place=True)
+            return _to_rgb(opened)
     except Image.DecompressionBombError:
         problem = f"more than the {max_pixels // 10**6} million pixels that are read; scale it down"
     except FileNotFoundError:

@@ -24,6 +24,7 @@ from jaxface.fitting import FitOptions, fit
 from jaxface.fitting.options import settled
 from jaxface.model.morphable import MorphableModel
 from jaxface.pipelines.faces import Finder
+from jaxface.pipelines.telling import telling
 from jaxface.types import FitResult, Landmarks, Status
 
 FILES = {
@@ -88,7 +89,7 @@ def fit_image(
       landmarks: landmark files to take the faces from the one that is of the photograph, as ``file_of`` chooses.
     """
     report = ImageReport(path)
-    with telling(report, folder):
+    with telling(report, path, folder):
         image, faces = search(report, finder, options, landmarks)
         started = time.perf_counter()
         report.results = [jax.block_until_ready(fit(model, face, options)) for face in faces]
@@ -104,19 +105,6 @@ def fit_image(
         report.export_s = time.perf_counter() - started
         require_fitted(report)
     return report
-
-
-@contextmanager
-def telling(report: ImageReport, folder: Path) -> Iterator[None]:
-    """Where reading, fitting or writing to the folder fails, the report says so, and nothing is raised."""
-    path = report.path
-    try:
-        yield
-    except OSError as error:
-        report.error = f"{path}: its results cannot be written to {folder} ({error.strerror or error})"
-    except (ValueError, RuntimeError, MemoryError) as error:  # RuntimeError: no OpenGL, or XLA has no memory
-        sentence = str(error) or "there is not enough memory for it"
-        report.error = sentence if sentence.startswith(f"{path}:") else f"{path}: {sentence}"
 
 
 def search(

@@ -9,6 +9,7 @@ from jaxface.detection.landmark_sources import source
 from jaxface.detection.reading import read_image
 from jaxface.export.files import Inputs, atomic_write, png
 from jaxface.pipelines.faces import Finder
+from jaxface.pipelines.telling import telling
 from jaxface.types import Landmarks
 
 FILES = {"picture": ".faces.png", "json": ".json", "npz": ".npz"}
@@ -33,7 +34,7 @@ def detect_image(path: Path, stem: Path, finder: Finder, formats: tuple[str, ...
     Nothing is raised for a photograph that cannot be read, shows no face or cannot be written: the report says so.
     """
     report = DetectionReport(path)
-    try:
+    with telling(report, path, stem.parent, "landmarks"):
         image = read_image(path)
         started = time.perf_counter()
         faces = finder.find(image, depth=False)
@@ -50,9 +51,4 @@ def detect_image(path: Path, stem: Path, finder: Finder, formats: tuple[str, ...
             else:
                 atomic_write(file, landmark_file(file, faces, scores, source(path)))
         report.faces, report.scores = faces, scores
-    except OSError as error:
-        report.error = f"{path}: its landmarks cannot be written to {stem.parent} ({error.strerror or error})"
-    except (ValueError, MemoryError) as error:
-        sentence = str(error) or "there is not enough memory for it"
-        report.error = sentence if sentence.startswith(f"{path}:") else f"{path}: {sentence}"
     return report

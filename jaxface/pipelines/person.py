@@ -24,7 +24,6 @@ from jaxface.pipelines.image import (
     require_fitted,
     search,
     staged,
-    telling,
     write_face,
 )
 from jaxface.types import FitResult, Landmarks, Status
@@ -57,8 +56,8 @@ def fit_person(
     """
     options = joint(options)
     reports, faces = [ImageReport(path) for path, _, _ in work], {}
-    for index, (_, folder, files) in enumerate(work):
-        with telling(reports[index], folder):
+    for index, (path, folder, files) in enumerate(work):
+        with telling(reports[index], path, folder):
             _, (face,) = search(reports[index], finder, options, files)
             _require_scheme_of(faces.values(), face)
             faces[index] = face
@@ -80,7 +79,7 @@ def fit_person(
             report.error = f"{report.error}{hint}{others}"
             yield report
             continue
-        with telling(report, folder):
+        with telling(report, path, folder):
             if failure is not None:
                 raise failure
             report.results, report.fit_s = [results[index]], fit_s

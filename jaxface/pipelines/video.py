@@ -24,6 +24,7 @@ from jaxface.model.morphable import MorphableModel
 from jaxface.model.store import source_file
 from jaxface.pipelines.faces import NO_FACE, require_depth
 from jaxface.pipelines.frames import Video, writing
+from jaxface.pipelines.telling import telling
 from jaxface.types import FitResult, Landmarks, Status
 
 FILES = {"overlay": "overlay.mp4", "parquet": "faces.parquet", "glb": "person-*.glb"}
@@ -113,7 +114,7 @@ def fit_video(
       model_source: the file or registered name that the model was loaded by, None for the embedded one.
     """
     report, options = VideoReport(), joint(options)
-    try:
+    with telling(report, path, folder):
         started = time.perf_counter()
         video = Video(path)
         Inputs([path, source_file(model_source)]).require_kept(path, [folder / FILES[name] for name in formats])
@@ -136,11 +137,6 @@ def fit_video(
         folder.mkdir(parents=True, exist_ok=True)
         _export(report, video, folder, model, model_source, options, smoothness, formats, progress)
         report.export_s = time.perf_counter() - started
-    except OSError as error:
-        report.error = f"{path}: its results cannot be written to {folder} ({error.strerror or error})"
-    except (ValueError, RuntimeError, MemoryError) as error:
-        sentence = str(error) or "there is not enough memory for it"
-        report.error = sentence if sentence.startswith(f"{path}:") else f"{path}: {sentence}"
     return report
 
 
