@@ -150,9 +150,9 @@ def corrected(
     sure_2d, sure_3d = 1 / variance_2d, 1 / variance_3d[:, 0]
     merged = (sure_2d * xy + sure_3d * xyz[:2]) / (sure_2d + sure_3d)
     sure = jnp.maximum(sure_2d, sure_3d)
-    front = jnp.maximum(1 / table.variance_2d[0], 1 / table.variance_3d[0, :, 0]).mean()
+    front = 1 / jnp.maximum(jnp.minimum(table.variance_2d[0], table.variance_3d[0, :, 0]), _LEAST_MM2)
     depth = jnp.minimum((1 / variance_3d[:, 1]).mean() / sure.mean(), 1.0)
-    own = sure / front / between(table.own, yaw)
+    own = sure / front.mean() / between(table.own, yaw)
     return jnp.concatenate([merged, xyz[2:]]), own if weight is None else weight * own, depth
 
 

@@ -77,6 +77,14 @@ class TestCommand:
         assert (tmp_path / "out" / "ablation.png").stat().st_size > 10_000
         assert "calibrated" in ran.output and f"n={FITTED}" in ran.output
 
+    def test_two_people(self, jaxface, tmp_path):
+        """Of two a calibration knows no variance, and of one in a bin no interval: the numbers stay such."""
+        ran = jaxface("ablation", "--subjects", 2, "--output", "out")
+        assert ran.exit_code == 0 and "nan" not in ran.output, ran.output
+        written = (tmp_path / "out" / "ablation.json").read_text()
+        tables = json.loads(written, parse_constant=lambda name: pytest.fail(name))["tables"]
+        assert tables["micc85 mm"]["calibrated"]["all"]["mean"] != tables["micc85 mm"]["mean face"]["all"]["mean"]
+
     def test_landmarks_of_aflw2000(self, jaxface, tmp_path, small):
         people = subjects(small, 2 * FITTED)
         points = 2 * people.seen(people.points()) * [1, 1, -1] + [300, 300, 0]

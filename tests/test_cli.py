@@ -119,6 +119,17 @@ def test_two_faces_of_a_photograph_get_a_set_of_files_each(jaxface, tmp_path, ph
     assert " ".join(rows[1][3:]) in ("converged", "max iterations")
 
 
+def test_no_file_of_another_photographs_face_stays_beside_those_of_this_one(jaxface, tmp_path, photograph):
+    shutil.copy(photograph, tmp_path / "other.png")
+    for name, formats, there in (
+        (photograph, "json,ply", {"fit.json", "face.ply"}),
+        (photograph, "npz", {"fit.json", "face.ply", "fit.npz"}),
+        ("other.png", "json", {"fit.json"}),
+    ):
+        assert jaxface("fit", name, "-o", "out", "-f", formats).exit_code == 0
+        assert names(tmp_path / "out") == there
+
+
 def test_a_further_run_leaves_no_face_of_the_one_before(jaxface, tmp_path, photograph, pair):
     left = {"fit.npz", "face-2", "face-4", "face-04"}
     for options in [], ["--same-person"]:

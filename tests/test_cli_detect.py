@@ -98,7 +98,9 @@ def test_the_largest_face_and_the_likely_ones(jaxface, tmp_path, pair):
     assert jaxface("detect", pair, "--min-score", "0.5", "-f", "json", "-o", "out").exit_code == 0
     assert len(read_landmarks(tmp_path / "out" / "pair.json")) == 2
     says = one_line(jaxface("detect", pair, "--min-score", "0.999", "-o", "none"), 1)
-    assert says == f"{pair}: no face was found" and not (tmp_path / "none").exists()
+    assert (
+        says == f"{pair}: no face that was found is as likely one as is asked for" and not (tmp_path / "none").exists()
+    )
 
 
 def test_2d_points_of_a_file_take_their_depth_from_the_detector(jaxface, tmp_path, photograph, found):
@@ -168,7 +170,7 @@ def test_a_bad_landmark_file_fails_its_photograph_only(jaxface, tmp_path, photog
     assert says == f"{pair}: landmarks points/pair.pts: no points between braces, as 300-W writes them"
     assert names(tmp_path / "out") == {"astronaut"}
     says = one_line(jaxface("fit", tmp_path / ".." / photograph, "--landmarks", "out", "-o", "no"), 1)
-    assert says.endswith("landmarks out/astronaut.pts: no such file")
+    assert says.endswith("landmarks out/astronaut: no such file that ends in .pts, .json, .npz, .npy")
 
 
 @pytest.mark.parametrize("moved", [lambda points: points + 600, lambda points: points * 1e30])

@@ -119,6 +119,14 @@ class TestOnePair:
             assert result.exit_code == code, result.output
             assert sentence in result.output
 
+    def test_a_failed_pair_keeps_no_picture_of_an_earlier_one(self, run, tmp_path, face, chubby):
+        write(tmp_path / "scan.ply", face)
+        write(tmp_path / "fit.ply", chubby)
+        assert run("fit.ply", "scan.ply", "-o", "out").exit_code == 0
+        (tmp_path / "fit.ply").write_text("no mesh")
+        assert run("fit.ply", "scan.ply", "-o", "out").exit_code == 1
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["evaluation.json"]
+
     def test_neither_mesh_is_replaced(self, run, tmp_path, face, chubby):
         write(tmp_path / "error.ply", chubby)
         write(tmp_path / "scan.ply", face)

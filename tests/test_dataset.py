@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import stub_detector
+from commands import one_line
 from PIL import Image
 
 import jaxface as package
@@ -182,6 +183,25 @@ def test_parts_without_their_record_are_refused(jaxface, stubbed, tmp_path, ran)
     shutil.copy(ran / "out" / "part-0000000.parquet", tmp_path / "out")
     result = jaxface("dataset", ran / "in", "-o", "out", *stubbed)
     assert result.exit_code == 2 and "no _run.json that tells which" in result.stderr
+
+
+@pytest.mark.parametrize("name, content", [(RUN, "null"), (RUN, "{"), (SOURCES, ""), (SOURCES, None)])
+def test_a_run_whose_record_is_damaged_is_refused(jaxface, stubbed, tmp_path, ran, name, content):
+    shutil.copytree(ran / "out", tmp_path / "out")
+    (tmp_path / "out" / name).unlink()
+    if content is not None:
+        (tmp_path / "out" / name).write_text(content)
+    says = one_line(jaxface("dataset", ran / "in", "-o", "out", *stubbed), 2)
+    assert f"out: its {RUN} or {SOURCES}, which say what run it holds, is damaged" in says
+
+
+def test_a_damaged_part_is_named(jaxface, stubbed, tmp_path, ran):
+    shutil.copytree(ran / "out", tmp_path / "out")
+    part = tmp_path / "out" / "part-0000001.parquet"
+    part.write_text("no rows")
+    again = jaxface("dataset", ran / "in", "-o", "out", *stubbed)
+    assert again.exit_code == 1 and "out/part-0000001.parquet: is damaged; remove it" in again.stderr
+    assert "is damaged; remove it" in one_line(jaxface("mesh", "out", "-o", "meshes"), 2)
 
 
 def test_one_process_at_a_time_writes_to_a_folder(ran, stub):

@@ -1,4 +1,6 @@
+import os
 from importlib.resources import as_file, files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -130,6 +132,13 @@ def test_an_image_with_too_many_pixels_is_refused_before_it_is_decoded(tmp_path,
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("was decoded"))
     with pytest.raises(ValueError, match="huge.png: more than the 120 million pixels that are read; scale it down"):
         read_image(tmp_path / "huge.png")
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for path in tmp_path / "pipe.jpg", Path("/dev/zero"):
+        with pytest.raises(ValueError, match=f"{path}: .*not a file"):
+            read_image(path)
 
 
 def test_the_limit_itself_is_read(tmp_path):

@@ -88,5 +88,5 @@ def table(measure: str, rows) -> Table:
     for name, cell in first.items():
         out.add_column(f"{name}\nn={cell.count}", justify="right", no_wrap=True)
     for name, cells in rows.items():
-        out.add_row(name, *(f"{cell.mean:.2f} ±{cell.half:.2f}" for cell in cells.values()))
+        out.add_row(name, *(f"{cell.mean:.2f}" + f" ±{cell.half:.2f}" * (cell.count > 1) for cell in cells.values()))
     return out

@@ -117,10 +117,14 @@ def _rates(done, seconds: float) -> str:
 def _report(output: Path, images: int, done, seconds: float) -> int:
     """Print what the output holds, and where this run's time went; the exit code."""
     from jaxface.pipelines.dataset import contents
-    from jaxface.pipelines.faces import NO_FACE
+    from jaxface.pipelines.faces import NO_FACE, UNLIKELY
 
     results = console()
-    faces, reasons = contents(output)
+    try:
+        faces, reasons = contents(output)
+    except ValueError as error:
+        console(stderr=True).print(printable(str(error)), style="red", soft_wrap=True)
+        return 1
     results.print(f"{images} images, {faces} faces fitted, {sum(reasons.values())} failures")
     for reason, count in list(reasons.items())[:_REASONS]:
         results.print(f"  {count} {printable(reason)}", soft_wrap=True)
@@ -128,7 +132,7 @@ def _report(output: Path, images: int, done, seconds: float) -> int:
         print_table(results, _table(done))
         results.print(f"{done.images} images in {seconds:.1f} s: {_rates(done, seconds)}")
     results.print(f"written to {printable(str(output))}", soft_wrap=True)
-    return 0 if faces and set(reasons) <= {NO_FACE} else 1
+    return 0 if faces and set(reasons) <= {NO_FACE, UNLIKELY} else 1
 
 
 def _table(done) -> Table:

@@ -39,6 +39,8 @@ def info(
             raise typer.BadParameter(f"{file} is a folder; takes a PNG to write", param_hint=option)
         if file and is_source(file, source):
             raise typer.BadParameter(f"{file} is the model that is read; takes a PNG to write", param_hint=option)
+        if file and file.suffix.lower() != ".png":
+            raise typer.BadParameter(f"{file} does not end in .png; takes a PNG to write", param_hint=option)
         if file:
             require_writable(file.parent, option)
     model = face_model(source, "SOURCE")
@@ -153,6 +155,11 @@ def _unwritable(destination: str, error: OSError) -> typer.BadParameter:
 def _write(drawn, picture: Path) -> None:
     from jaxface.export.files import atomic_write, png
 
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(picture, png(drawn))
+    try:
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(picture, png(drawn))
+    except OSError as error:
+        said = printable(f"{picture} cannot be written ({error.strerror or error})")
+        console(stderr=True).print(said, style="red", soft_wrap=True)
+        raise typer.Exit(1) from None
     console().print(f"drawn in {printable(str(picture))}", soft_wrap=True)

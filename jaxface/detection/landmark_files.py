@@ -86,7 +86,7 @@ def _read_pts(content: bytes) -> list[Landmarks]:
     between = re.search(r"\{([^{}]*)\}", text)
     if not between:
         raise ValueError("no points between braces, as 300-W writes them")
-    rows = [line.split() for line in between[1].strip().splitlines()]
+    rows = [line.split() for line in between[1].splitlines() if line.strip()]
     if len(rows) != 68 or {len(row) for row in rows} != {2}:
         raise ValueError(f"{len(rows)} lines of points; a .pts takes 68 of 2 numbers each")
     return _faces(np.array(rows, np.float64) - _PTS_ORIGIN)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxface.detection.landmark_files import SUFFIXES
 from jaxface.detection.reading import readable_name
 
 
@@ -21,7 +22,7 @@ def file_of(photograph: Path, files: Sequence[Path]) -> Path:
     A file that says nothing of its photograph is taken where it is the first.
 
     Raises:
-      ValueError: the first is of another photograph, and none is of this one.
+      ValueError: the first is missing or of another photograph, and none is of this one.
     """
     said = _said(files[0])
     if said is not None or not files[0].is_file():
@@ -34,6 +35,8 @@ def file_of(photograph: Path, files: Sequence[Path]) -> Path:
             f"landmarks {files[0]}: of another photograph, or of this one before it was changed; "
             "without its field sha256 the file is taken as it is"
         )
+    if not files[0].is_file():
+        raise ValueError(f"landmarks {files[0].with_suffix('')}: no such file that ends in {', '.join(SUFFIXES)}")
     return files[0]
 
 

@@ -1,6 +1,7 @@
 """Photographs from files: any common format, upright, as 8-bit RGB."""
 
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode) and not Path(path).is_dir():
+            raise ValueError("not a file")
         # libtiff logs what is raised here; Pillow warns of a size that is checked here, and of odd metadata
         with quiet(), Image.open(path) as opened:
             width, height = opened.size

@@ -32,7 +32,7 @@ _95_PERCENT = 1.96
 
 @dataclass(frozen=True)
 class Cell:
-    """A mean over ``count`` faces and half the width of its 95 % confidence interval."""
+    """A mean over ``count`` faces and half the width of its 95 % confidence interval, NaN of one face."""
 
     mean: float
     half: float

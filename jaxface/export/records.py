@@ -139,7 +139,7 @@ def write_json(
         "options": options,
         "versions": versions(),
     }
-    atomic_write(path, (json.dumps(_plain(record), indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
+    atomic_write(path, (json.dumps(plain(record), indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
 
 
 def versions() -> dict[str, str | None]:
@@ -153,15 +153,15 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def _plain(value):
+def plain(value):
     """JSON's own types: arrays as lists, floats with the digits of their precision, ``None`` if not finite."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     array = np.asarray(value)
     if array.ndim:
-        return [_plain(item) for item in array]
+        return [plain(item) for item in array]
     if array.dtype.kind == "f":
         return float(str(array[()])) if np.isfinite(array) else None
     return array.item()

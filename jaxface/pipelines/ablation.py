@@ -18,7 +18,7 @@ from jaxface.evaluation.ablation import Cell, ShapeError, by_yaw, fits
 from jaxface.evaluation.noise import measured, simulated
 from jaxface.evaluation.subjects import NODDING_DEG, Subjects, subjects
 from jaxface.export.files import atomic_write, png
-from jaxface.export.records import versions
+from jaxface.export.records import plain, versions
 from jaxface.fitting import FitOptions, vertices
 from jaxface.model.morphable import MorphableModel
 from jaxface.model.readers.checks import ModelFileError, numbers
@@ -204,5 +204,6 @@ def _picture(model: MorphableModel, error: ShapeError, results: dict[str, FitRes
 
 
 def _write_json(path: Path, report: Report) -> None:
-    text = json.dumps(asdict(report) | {"versions": versions()}, indent=2, ensure_ascii=False)
+    record = plain(asdict(report) | {"versions": versions()})
+    text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False)
     atomic_write(path, (text + "\n").encode())

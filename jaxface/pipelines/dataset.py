@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jaxface.export.files import atomic_write, left_behind
@@ -47,8 +48,7 @@ def started(images: str, folder: Path, settings: Settings) -> Iterator[Run]:
     folder.mkdir(parents=True, exist_ok=True)
     with _held(folder):
         if sources is None:
-            _require_same(folder, asked)
-            sources = read_list(folder / SOURCES)
+            sources = _begun(folder, asked)
         else:
             if any(folder.glob("part-*.parquet")):
                 raise ValueError(f"{folder}: has parts of a run and no {RUN} that tells which; give another folder")
@@ -67,13 +67,23 @@ def started(images: str, folder: Path, settings: Settings) -> Iterator[Run]:
             raise
 
 
-def _require_same(folder: Path, asked: dict) -> None:
-    there = _flat(json.loads((folder / RUN).read_text()))
+def _begun(folder: Path, asked: dict) -> list[str]:
+    """The images of the run that a folder holds, if it is the one that is asked for."""
+    try:
+        there = _flat(json.loads((folder / RUN).read_text()))
+        sources = read_list(folder / SOURCES)
+    except (ValueError, AttributeError, FileNotFoundError):
+        sources = []
+    if not sources:
+        raise ValueError(
+            f"{folder}: its {RUN} or {SOURCES}, which say what run it holds, is damaged; give another folder"
+        )
     asked = _flat(asked)
     names = [name for name in {**there, **asked} if there.get(name) != asked.get(name)]
     if names:
         differences = ", ".join(f"{name} {there.get(name)} there and {asked.get(name)} here" for name in names)
         raise ValueError(f"{folder}: holds a run with other options: {differences}; give another folder")
+    return sources
 
 
 def _flat(options: dict, prefix: str = "") -> dict:
@@ -103,8 +113,16 @@ def contents(folder: Path) -> tuple[int, dict[str, int]]:
     """How many fitted faces the parts of a folder hold, and how often each reason for none, the most frequent first."""
     errors: Counter[str | None] = Counter()
     for path in parts_of(folder):
-        errors.update(pq.read_table(path, columns=["error"])["error"].to_pylist())
+        errors.update(read_part(path, ["error"])["error"].to_pylist())
     return errors[None], {error: count for error, count in errors.most_common() if error is not None}
+
+
+def read_part(path: Path, columns: list[str]) -> pa.Table:
+    """Some columns of a part; raises a ``ValueError`` for a file that is damaged."""
+    try:
+        return pq.read_table(path, columns=columns)
+    except pa.ArrowInvalid:
+        raise ValueError(f"{path}: is damaged; remove it, and jaxface dataset makes it again") from None
 
 
 def parts_of(folder: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from jaxface.export.error_mesh import write_error_mesh
 from jaxface.export.files import Inputs, atomic_write, png
 from jaxface.export.records import read_npz, versions
 from jaxface.model.morphable import MorphableModel
+from jaxface.pipelines.telling import telling
 from jaxface.rendering.error_map import draw_errors
 from jaxface.rendering.posed import image_landmarks
 
@@ -45,8 +46,11 @@ def evaluate_pair(pair: Pair, protocol: str, folder: Path, model: MorphableModel
       inputs: what no file may replace.
     """
     report = PairReport(pair)
-    try:
-        inputs.require_kept(pair.predicted, [folder / MESH, folder / PICTURE])
+    with telling(report, pair.name, folder):
+        files = folder / MESH, folder / PICTURE
+        inputs.require_kept(pair.predicted, files)
+        for earlier in files:
+            earlier.unlink(missing_ok=True)
         started = time.perf_counter()
         true = _truth(pair.true, pair.true_landmarks, model)
         measured = PROTOCOLS[protocol].measure(read_face(pair.predicted, pair.predicted_landmarks, model), true)
@@ -55,10 +59,6 @@ def evaluate_pair(pair: Pair, protocol: str, folder: Path, model: MorphableModel
         report.seconds = time.perf_counter() - started
         headline = PROTOCOLS[protocol].headline
         _write(folder, measured, f"{protocol}   {headline} {report.statistics[headline]:.3f} mm")
-    except OSError as error:
-        report.error = f"{pair.name}: its results cannot be written to {folder} ({error.strerror or error})"
-    except (ValueError, RuntimeError, MemoryError) as error:  # RuntimeError: no OpenGL
-        report.error = f"{pair.name}: {error or 'there is not enough memory for it'}"
     return report
 
 

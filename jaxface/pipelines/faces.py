@@ -18,6 +18,8 @@ Which = Literal["all", "largest"]
 
 NO_FACE = "no face was found"
 """The sentence for an image that shows none."""
+UNLIKELY = "no face that was found is as likely one as is asked for"
+"""That for an image whose faces have too low a score."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,15 @@ class Finder:
             faces = self.detector.detect(image)
         else:
             faces = read_landmarks(file)
+            if not faces:
+                raise ValueError(f"landmarks {file}: there is no face in it")
             _require_in(image, faces, file)
             if depth and not all(map(has_depth, faces)):
                 faces = with_depth(faces, self.detector.detect(image))
         scores = [self.score(image, face) if score or self.least > 0 else None for face in faces]
         scored = [pair for pair in zip(faces, scores, strict=True) if pair[1] is None or pair[1] >= self.least]
         if not scored:
-            raise ValueError(NO_FACE)
+            raise ValueError(UNLIKELY if faces else NO_FACE)
         if depth:
             require_depth([face for face, _ in scored])
         return [max(scored, key=lambda pair: size(pair[0]))] if self.which == "largest" else scored

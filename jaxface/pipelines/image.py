@@ -155,12 +155,15 @@ def write_face(
     inputs: Inputs,
     together: Sequence[str] = (),
 ) -> None:
-    """Write one face's files, all or none; ``together`` are the photographs that its identity was fitted to.
+    """Write one face's files, all or none, and remove those of another photograph that are not replaced;
+    ``together`` are the photographs that its identity was fitted to.
 
     Raises:
       ValueError: one of the files would replace an input.
     """
     options = options if together else settled(options, model, landmarks.scheme, landmarks.detector)
+    name = readable_name(source)
+    of_another = _recorded(into, "source") not in (None, name)
     with staged(into, source, inputs) as staging:
         files = {name: staging / file for name, file in FILES.items() if name in formats}
         meshes = [files[name] for name in MESHES if name in files]
@@ -177,7 +180,6 @@ def write_face(
             atomic_write(files["overlay"], png(overlay(image, model, result, landmarks, contour=options.contour)))
         if "npz" in files:
             write_npz(files["npz"], result, landmarks)
-        name = readable_name(source)
         if "json" in files:
             asked = asdict(options) | ({"same_person": list(together)} if together else {})
             about = {"source": name, "face": index, "box": box(landmarks), "detector": landmarks.detector}
@@ -187,6 +189,10 @@ def write_face(
 
             fitted = model, result, image, landmarks, options
             write_report(files["report"], *fitted, texture=baked, source=name, face=index, together=together)
+        earlier = [into / own for own in _OWN if of_another and not (staging / own).exists() and (into / own).is_file()]
+        inputs.require_kept(source, earlier)
+    for file in earlier:
+        file.unlink()
 
 
 def holds_face(folder: Path) -> bool:
@@ -203,7 +209,7 @@ def remove_further(folder: Path, count: int, source: Path, inputs: Inputs) -> No
     """
     for further in folder.glob("face-*"):
         number = re.fullmatch(r"face-([1-9]\d*)", further.name)
-        if number and int(number[1]) > count and not _is_first(further):
+        if number and int(number[1]) > count and _recorded(further, "face") != 0:
             files = [further / name for name in _OWN if (further / name).is_file()]
             inputs.require_kept(source, files)
             for file in files:
@@ -212,12 +218,12 @@ def remove_further(folder: Path, count: int, source: Path, inputs: Inputs) -> No
                 further.rmdir()
 
 
-def _is_first(folder: Path) -> bool:
-    """Whether a folder holds the first face of a photograph, as far as its ``fit.json`` says so."""
+def _recorded(folder: Path, field: str):
+    """What a folder's ``fit.json`` says of its face; None where there is none, or another file of this name."""
     try:
-        return json.loads((folder / FILES["json"]).read_bytes())["face"] == 0
+        return json.loads((folder / FILES["json"]).read_bytes())[field]
     except (OSError, ValueError, LookupError, TypeError):
-        return False
+        return None
 
 
 @contextmanager

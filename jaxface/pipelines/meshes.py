@@ -11,7 +11,7 @@ import pyarrow.dataset as ds
 
 from jaxface.export.parquet import read_faces, record_of
 from jaxface.model.morphable import MorphableModel
-from jaxface.pipelines.dataset import parts_of
+from jaxface.pipelines.dataset import parts_of, read_part
 from jaxface.pipelines.naming import different_names
 from jaxface.pipelines.selection import condition
 from jaxface.pipelines.stages import fingerprint
@@ -86,6 +86,8 @@ def select(rows: Path, where: str | None = None, limit: int | None = None) -> Se
     files = parts if rows.is_dir() else [rows]
     if not files or not rows.exists():
         raise ValueError(f"{rows}: takes a folder that jaxface dataset wrote, or one of its Parquet files")
+    for file in files:
+        read_part(file, [])
     try:
         found = ds.dataset([str(file) for file in files], format="parquet")
         if "sha256" not in record_of(found.schema)["model"]:

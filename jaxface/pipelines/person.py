@@ -15,7 +15,7 @@ from jaxface.export.meshes import write_mesh
 from jaxface.fitting import FitOptions, fit_sequence
 from jaxface.fitting.options import joint
 from jaxface.model.morphable import MorphableModel
-from jaxface.pipelines.faces import NO_FACE, Finder
+from jaxface.pipelines.faces import NO_FACE, UNLIKELY, Finder
 from jaxface.pipelines.image import (
     MESHES,
     ImageReport,
@@ -26,6 +26,7 @@ from jaxface.pipelines.image import (
     staged,
     write_face,
 )
+from jaxface.pipelines.telling import telling
 from jaxface.types import FitResult, Landmarks, Status
 
 NEUTRAL = "neutral"
@@ -74,7 +75,8 @@ def fit_person(
     for index, (path, folder, _) in enumerate(work):
         report = reports[index]
         if report.error is not None:
-            hint = "; crop it to the face, or give its landmarks in a file" if report.error.endswith(NO_FACE) else ""
+            none = report.error.endswith((NO_FACE, UNLIKELY))
+            hint = "; crop it to the face, or give its landmarks in a file" if none else ""
             others = "; the other photographs are fitted without it" if results else ""
             report.error = f"{report.error}{hint}{others}"
             yield report

@@ -14,13 +14,13 @@ class Report(Protocol):
 
 
 @contextmanager
-def telling(report: Report, path: Path, folder: Path, results: str = "results") -> Iterator[None]:
-    """Where a file cannot be read or fitted, or its results not be written to the folder, the report says so, and
-    nothing is raised."""
+def telling(report: Report, name: Path | str, folder: Path, results: str = "results") -> Iterator[None]:
+    """Where a file of this name cannot be read or fitted, or its results not be written to the folder, the report says
+    so, and nothing is raised."""
     try:
         yield
     except OSError as error:
-        report.error = f"{path}: its {results} cannot be written to {folder} ({error.strerror or error})"
+        report.error = f"{name}: its {results} cannot be written to {folder} ({error.strerror or error})"
     except (ValueError, RuntimeError, MemoryError) as error:  # RuntimeError: a network, no OpenGL, or XLA has no memory
         sentence = str(error) or "there is not enough memory for it"
-        report.error = sentence if sentence.startswith(f"{path}:") else f"{path}: {sentence}"
+        report.error = sentence if sentence.startswith(f"{name}:") else f"{name}: {sentence}"
