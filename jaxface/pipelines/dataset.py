@@ -70,15 +70,14 @@ def started(images: str, folder: Path, settings: Settings) -> Iterator[Run]:
 def _begun(folder: Path, asked: dict) -> list[str]:
     """The images of the run that a folder holds, if it is the one that is asked for."""
     try:
-        there = _flat(json.loads((folder / RUN).read_text()))
-        sources = read_list(folder / SOURCES)
-    except (ValueError, AttributeError, FileNotFoundError):
-        sources = []
-    if not sources:
+        there, sources = json.loads((folder / RUN).read_text()), read_list(folder / SOURCES)
+    except (ValueError, FileNotFoundError):
+        there, sources = None, []
+    if not isinstance(there, dict) or not sources:
         raise ValueError(
             f"{folder}: its {RUN} or {SOURCES}, which say what run it holds, is damaged; give another folder"
         )
-    asked = _flat(asked)
+    there, asked = _flat(there), _flat(asked)
     names = [name for name in {**there, **asked} if there.get(name) != asked.get(name)]
     if names:
         differences = ", ".join(f"{name} {there.get(name)} there and {asked.get(name)} here" for name in names)
