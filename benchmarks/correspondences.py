@@ -36,7 +36,7 @@ from jaxface.model.registration import (
     register_landmarks,
     shape_of,
 )
-from jaxface.rendering.people import with_eyes
+from jaxface.rendering.people import from_line, with_eyes
 from jaxface.rendering.shading import draw_mesh
 
 VIEWS = {"front": [(0, 0), (-8, 0), (8, 0), (0, -10), (0, 10)], "35°": [(0, -35), (0, 35)]}
@@ -89,7 +89,7 @@ def seen(model, people: int, views) -> list[tuple[np.ndarray, np.ndarray, np.nda
     colours = np.where(eyes[:, None] > 0, eyes[:, None], SKIN)
     rest = jnp.zeros(model.expression.shape[-1])
     out = []
-    with landmarker(max_faces=1) as opened:
+    with landmarker() as opened:
         for person in track(range(people), "drawing"):
             identity = np.random.default_rng(person).normal(size=model.identity.shape[-1])
             vertices = np.asarray(model.vertices(jnp.asarray(identity, jnp.float32), rest), float)
@@ -129,14 +129,6 @@ def named_only(model):
     return replace(model, landmarks=landmarks)
 
 
-def to_polygon(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """(n,) distances of points (n, 3) from the line through corners (m, 3)."""
-    start, along = corners[:-1], np.diff(corners, axis=0)
-    part = np.einsum("nmc,mc->nm", points[:, None] - start, along) / np.square(along).sum(axis=1)
-    nearest = start + np.clip(part, 0, 1)[..., None] * along
-    return np.linalg.norm(points[:, None] - nearest, axis=-1).min(axis=1)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", help="ict_face.npz, sfm_shape_3448.bin, …")
@@ -160,7 +152,7 @@ def main() -> None:
         other = register_landmarks(named_only(model), canonical_face())
         points = np.asarray(other.landmark_positions(other.mean, "ibug68"), float)
         error = np.linalg.norm(points - published, axis=1)
-        line = to_polygon(points[JAW], published[JAW])
+        line = from_line(points[JAW], published[JAW])
         found.add_row(model.name, *(f"{value.mean():.2f}" for value in (error[INNER], error[JAW], line)))
     console.print(found)
 

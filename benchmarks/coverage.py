@@ -31,15 +31,16 @@ from rich.table import Table
 from scipy.optimize import minimize
 
 import jaxface
-from benchmarks.generalisation import CROP_MM, Correspondence
+from benchmarks.generalisation import Correspondence
 from jaxface.calibration import load_calibration
 from jaxface.camera import rotation_from_euler
 from jaxface.cli.choices import CALIBRATED
 from jaxface.evaluation.alignment import rigid
-from jaxface.evaluation.faces import NOSE_TIP
 from jaxface.evaluation.noise import simulated
+from jaxface.evaluation.protocols import CROP_MM
 from jaxface.evaluation.subjects import subjects
 from jaxface.fitting.uncertainty import Errors, usual_errors
+from jaxface.model.correspondences import NOSE_TIP
 from jaxface.model.registration import shape_of
 from jaxface.pipelines.ablation import detected, of_scheme
 from jaxface.rendering.shading import vertex_normals
@@ -157,9 +158,10 @@ def chosen(measured: Measured) -> Errors:
 
 
 def picture() -> np.ndarray:
-    """The demo photograph's fit, and the same face in profile."""
+    """The demo photograph's fit by the paper's method, whose weights a yaw tells, and the same face in profile."""
     model = jaxface.load_model()
-    result = jaxface.fit(model, jaxface.detect(jaxface.read_image(files("jaxface.assets") / "astronaut.png"))[0])
+    face = jaxface.detect(jaxface.read_image(files("jaxface.assets") / "astronaut.png"))[0]
+    result = jaxface.fit(model, face, jaxface.FitOptions(PAPER))
     angles = jnp.array([0.0, 75.0, 0.0])
     weight_2d, weight_3d = adaptive_weights(angles[1])
     pose = replace(result.pose, rotation=rotation_from_euler(angles))

@@ -21,9 +21,9 @@ from rich.table import Table
 
 from jaxface.evaluation import PROTOCOLS, Face
 from jaxface.evaluation.cropping import within
+from jaxface.evaluation.protocols import CROP_MM
 from jaxface.model.registration import similarity
 
-CROP_MM = 85.0
 SKIN_VERTICES = 9409
 """The first of the file: the face's skin."""
 

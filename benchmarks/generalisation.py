@@ -22,10 +22,13 @@ from rich.progress import track
 from rich.table import Table
 
 import jaxface
-from jaxface.model.registration import Similarity, register, shape_of, similarity
+from jaxface.evaluation.alignment import undone
+from jaxface.evaluation.protocols import CROP_MM
+from jaxface.model.correspondences import NOSE_TIP
+from jaxface.model.registration import register, shape_of, similarity
 from jaxface.rendering.components import extreme
 
-SUBJECTS, CROP_MM, NOSE_TIP = 200, 85.0, 30
+SUBJECTS = 200
 NOISE_MM = 1.0
 """Distances that are as likely as coefficients of 1: the fit is the maximum a posteriori under both."""
 ROUNDS = 5
@@ -64,14 +67,9 @@ class Fit:
     def __call__(self, points: np.ndarray) -> np.ndarray:
         face = self.mean
         for _ in range(ROUNDS):
-            wanted = inverse(similarity(face, points), points) - self.mean
+            wanted = undone(similarity(face, points), points) - self.mean
             face = self.mean + (self.flat @ (self.gain @ wanted.ravel())).reshape(-1, 3)
         return face
-
-
-def inverse(placed: Similarity, points: np.ndarray) -> np.ndarray:
-    """Points (n, 3) back in the frame that a similarity starts from."""
-    return (points - placed.shift) @ placed.rotation / placed.scale
 
 
 def folds(model, people: int = 50) -> list[float]:

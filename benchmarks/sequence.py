@@ -26,13 +26,15 @@ from rich.table import Table
 import jaxface
 from jaxface import Landmarks
 from jaxface.camera import project, rotation_from_euler
+from jaxface.detection.faces import stacked
 from jaxface.detection.registry import opened
 from jaxface.detection.tracking import Tracker
 from jaxface.evaluation.alignment import refine, scan_to_mesh, undone
 from jaxface.evaluation.cropping import within
 from jaxface.evaluation.distances import ExactSurface, rmse
-from jaxface.evaluation.faces import NOSE_TIP
+from jaxface.evaluation.protocols import CROP_MM
 from jaxface.fitting import sequence, shared_shape
+from jaxface.model.correspondences import NOSE_TIP
 from jaxface.model.registration import similarity
 from jaxface.rendering.shading import draw_mesh
 from jaxface.rendering.texture import texture
@@ -40,17 +42,13 @@ from jaxface.rendering.textured import draw_textured
 
 YAWS = np.linspace(-50, 50, 8)
 NOISE_MM, PIXELS_A_MM, SIDE = 2.0, 1.7, 512
-CROP_MM, SKIN_VERTICES = 85.0, 9409
+SKIN_VERTICES = 9409
 """Of ICT's vertices the first are the face's skin."""
 SHARES = (0.0, 0.02, 0.1, 1.0)
 SMOOTHNESSES = (0.0, 1.0, 4.0, 5.5, 10.0)
 FRAMES, SENSOR_NOISE = 90, 3.0
 JAW, BLINK = ((62, 66),), ((37, 41), (43, 47))
 """Pairs of the 68 points that part as the jaw opens, and that meet as the eyes close."""
-
-
-def stacked(faces: list) -> Landmarks:
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *faces)
 
 
 def people(ict, count: int, odd: bool):

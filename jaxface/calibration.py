@@ -30,7 +30,7 @@ from jaxtyping import Array, Float
 
 from jaxface.camera import HIGHEST, yaw_deg
 from jaxface.energies import centred, mean_point, recentred
-from jaxface.model.correspondences import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
+from jaxface.model.correspondences import MIRRORS
 from jaxface.model.morphable import LandmarkModel
 from jaxface.model.readers.checks import ModelFileError, numbers
 from jaxface.model.readers.npz import read_npz
@@ -43,8 +43,6 @@ EMBEDDED = "jaxface MakeHuman head"
 YAW_STEP = 15.0
 """Degrees between the yaws of a table, which are 0, 15, ... 90; between them it is linear."""
 YAWS = np.arange(0.0, 90.0 + YAW_STEP, YAW_STEP)
-MIRRORS = {"ibug68": IBUG68_MIRROR.astype(np.int32), "mediapipe478": MEDIAPIPE478_MIRROR.astype(np.int32)}
-"""Of 32 bits, which JAX takes as they are: of 64 it keeps a copy of the precision that it was first used in."""
 STEEPEST = 0.5
 """Beyond this sine of its tilt a head counts as tilted so far."""
 _FIELDS = ("offset_2d", "offset_3d", "tilted_2d", "tilted_3d", "variance_2d", "variance_3d", "patterns", "gains", "own")

@@ -4,7 +4,8 @@ a face has them."""
 import numpy as np
 import trimesh
 
-from jaxface.evaluation.faces import NOSE_TIP, SEVEN, Face
+from jaxface.evaluation.faces import SEVEN, Face
+from jaxface.model.correspondences import NOSE_TIP
 
 NAMED = {
     36: (-45, 35),

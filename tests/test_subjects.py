@@ -209,7 +209,7 @@ class TestCalibration:
                 broken = jaxface.fit_batch(small, faces, options)
                 others = np.arange(MANY) != 3
                 np.testing.assert_array_equal(broken.identity[others], result.identity[others])
-        save_calibration(tmp_path / "c.npz", ibug68=replace(found, offset_2d=found.offset_2d + 5))
+        save_calibration(tmp_path / "c.npz", ibug68=replace(found, offset_2d=2 * found.offset_2d))
         again = jaxface.fit_batch(small, shifted(people), options)
         assert np.abs(again.identity - result.identity).max() > 0.01  # the file's tables, not those that it had
         assert error["calibrated"] < error["2d+3d+p+w"]

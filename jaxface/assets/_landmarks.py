@@ -47,7 +47,7 @@ def place_landmarks(source: MakeHuman, mean: np.ndarray) -> Embedding:
     lips = np.concatenate([UPPER_LIP, LOWER_LIP])
     painted = PaintedHead(source, mean)
     found = []
-    with landmarker(max_faces=1) as detector:
+    with landmarker() as detector:
         for number, angles in enumerate(VIEWS):
             light = LIGHTS[number % len(LIGHTS)]
             points = _see(painted, detector, mean, angles, light, regions)

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from jaxface.cli.options import ContourName, LossName, Output, fit_options
-from jaxface.cli.terminal import console, face_model, print_table, printable, require_writable
+from jaxface.cli.terminal import console, face_model, plain_table, print_table, printable, require_writable
 
 
 def ablation(
@@ -70,7 +70,7 @@ def ablation(
     console().print(printable(report.title))
     for measure, rows in report.tables.items():
         print_table(console(), table(measure, rows))
-    console().print(f"written to {printable(str(output))}", soft_wrap=True)
+    console().written(output)
 
 
 def _has_landmarks(path: Path) -> bool:
@@ -82,7 +82,7 @@ def _has_landmarks(path: Path) -> bool:
 
 def table(measure: str, rows) -> Table:
     """Means and confidence intervals, a row a method, a column a bin of yaw."""
-    out = Table(box=None, pad_edge=False, header_style="bold")
+    out = plain_table()
     out.add_column(measure)
     first = next(iter(rows.values()))
     for name, cell in first.items():

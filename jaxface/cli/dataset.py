@@ -20,7 +20,7 @@ from jaxface.cli.options import (
     fit_options,
     require_calibration,
 )
-from jaxface.cli.terminal import console, face_model, print_table, printable, require_writable
+from jaxface.cli.terminal import console, face_model, plain_table, print_table, printable, require_writable
 
 _REASONS = 5
 """How many of the reasons for failures are told."""
@@ -86,7 +86,7 @@ def dataset(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     except OSError as error:
-        errors.print(printable(f"{output}: {error.strerror or error}. {_GOES_ON}"), style="red", soft_wrap=True)
+        errors.failed(f"{output}: {error.strerror or error}. {_GOES_ON}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         errors.print(f"stopped. {_GOES_ON}")
@@ -123,7 +123,7 @@ def _report(output: Path, images: int, done, seconds: float) -> int:
     try:
         faces, reasons = contents(output)
     except ValueError as error:
-        console(stderr=True).print(printable(str(error)), style="red", soft_wrap=True)
+        console(stderr=True).failed(error)
         return 1
     results.print(f"{images} images, {faces} faces fitted, {sum(reasons.values())} failures")
     for reason, count in list(reasons.items())[:_REASONS]:
@@ -131,12 +131,12 @@ def _report(output: Path, images: int, done, seconds: float) -> int:
     if done.images:
         print_table(results, _table(done))
         results.print(f"{done.images} images in {seconds:.1f} s: {_rates(done, seconds)}")
-    results.print(f"written to {printable(str(output))}", soft_wrap=True)
+    results.written(output)
     return 0 if faces and set(reasons) <= {NO_FACE, UNLIKELY} else 1
 
 
 def _table(done) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     for heading in ("stage\n", "all\ns", "share\n%", "an image\nms"):
         table.add_column(heading, justify="left" if heading.startswith("stage") else "right")
     total = sum(done.seconds.values())

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from jaxface.cli.choices import DETECTION_FILES
 from jaxface.cli.options import DetectorName, Images, MinScore, Output, WhichFaces, formats_of, some_of
-from jaxface.cli.terminal import console, print_table, printable, require_writable
+from jaxface.cli.terminal import console, plain_table, print_table, printable, require_writable
 
 
 def detect(
@@ -45,17 +45,17 @@ def detect(
             report = detect_image(path, output / name, finder, chosen, inputs)
             reports.append(report)
             if report.error:
-                errors.print(printable(report.error), style="red", soft_wrap=True)
+                errors.failed(report.error)
     if any(report.faces for report in reports):
         print_table(results, _table(reports))
-        results.print(f"written to {printable(str(output))}", soft_wrap=True)
+        results.written(output)
     raise typer.Exit(0 if all(report.error is None for report in reports) else 1)
 
 
 def _table(reports) -> Table:
     from jaxface.detection.faces import box
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     table.add_column("file\n", overflow="fold", min_width=8)
     for heading in ("face\n", "score\n", "left\npx", "top\npx", "right\npx", "bottom\npx", "detect\nms"):
         table.add_column(heading, justify="right", no_wrap=True)

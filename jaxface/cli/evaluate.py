@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import track
 from rich.table import Table
 
 from jaxface.cli.options import Output
-from jaxface.cli.terminal import console, face_model, print_table, printable, require_writable
+from jaxface.cli.terminal import console, face_model, plain_table, print_table, printable, require_writable
 
 _NAMES = ("micc85", "micc95", "now", "nonrigid", "aflw2000")
 
@@ -49,7 +48,7 @@ def evaluate(
 
 
 def _meshes(predicted: Path, true: Path | None, protocol: str, output: Path, source: str | None) -> int:
-    from jaxface.cli.session import numbered
+    from jaxface.cli.session import numbered, progress
     from jaxface.evaluation.datasets import find_pairs, without_truth
     from jaxface.export.files import Inputs
     from jaxface.model.store import source_file
@@ -67,16 +66,14 @@ def _meshes(predicted: Path, true: Path | None, protocol: str, output: Path, sou
     if predicted.is_dir():
         for path in without_truth(predicted, pairs):
             errors.print(printable(f"{path}: has no truth, and is not measured"), soft_wrap=True)
-    for pair in track(
-        pairs, "measuring", console=errors, transient=True, disable=len(pairs) == 1 or not errors.is_terminal
-    ):
+    for pair in progress(pairs, "measuring", errors):
         reports.append(evaluate_pair(pair, protocol, output if len(pairs) == 1 else output / pair.name, model, inputs))
         if reports[-1].error:
-            errors.print(printable(reports[-1].error), style="red", soft_wrap=True)
+            errors.failed(reports[-1].error)
     write_report(output / JSON, protocol, reports)
     if any(report.error is None for report in reports):
         print_table(results, _table(reports, protocol))
-    results.print(f"written to {printable(str(output))}", soft_wrap=True)
+    results.written(output)
     return 0 if all(report.error is None for report in reports) else 1
 
 
@@ -84,7 +81,7 @@ def _table(reports, protocol: str) -> Table:
     from jaxface.evaluation.protocols import PROTOCOLS
     from jaxface.pipelines.evaluation import summary
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     table.add_column(f"{protocol}\n", overflow="fold", min_width=8)
     names = ("rmse", "mean", "std", "median")
     for name in names:
@@ -118,9 +115,9 @@ def _aflw2000(predicted: Path, true: Path | None, protocol: str, output: Path, s
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="PRED GT") from None
     for error in report.errors:
-        console(stderr=True).print(printable(error), style="red", soft_wrap=True)
+        console(stderr=True).failed(error)
     write_aflw2000(output / JSON, report)
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     table.add_column(protocol)
     for heading in (*BINS, "mean", "faces"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -129,5 +126,5 @@ def _aflw2000(predicted: Path, true: Path | None, protocol: str, output: Path, s
         values = [f"{found[name]:.2f}" if name in found else "" for name in (*BINS, "mean")]
         table.add_row(heading, *values, str(report.faces[kind]))
     print_table(console(), table)
-    console().print(f"written to {printable(str(output))}", soft_wrap=True)
+    console().written(output)
     return 0 if not report.errors else 1

@@ -78,6 +78,6 @@ def _written(file: Path, model, result, errors) -> bool:
         write_mesh(file, model, result)
     except OSError as error:
         reason = "a folder has its name" if file.is_dir() else error.strerror or error
-        errors.print(printable(f"{file} cannot be written ({reason})"), style="red", soft_wrap=True)
+        errors.failed(f"{file} cannot be written ({reason})")
         return False
     return True

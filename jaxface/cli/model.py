@@ -95,7 +95,7 @@ def convert(
         raise typer.BadParameter(str(error), param_hint="SOURCE") from None
     except OSError as error:
         raise _unwritable(destination, error) from None
-    console().print(f"written to {printable(str(written))}", soft_wrap=True)
+    console().written(written)
 
 
 @app.command()
@@ -135,7 +135,7 @@ def merge(
         written = keep_model(merged, destination)
     except OSError as error:
         raise _unwritable(destination, error) from None
-    console().print(f"written to {printable(str(written))}", soft_wrap=True)
+    console().written(written)
 
 
 def _require_file(destination: str, *sources: str) -> None:
@@ -159,7 +159,6 @@ def _write(drawn, picture: Path) -> None:
         picture.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(picture, png(drawn))
     except OSError as error:
-        said = printable(f"{picture} cannot be written ({error.strerror or error})")
-        console(stderr=True).print(said, style="red", soft_wrap=True)
+        console(stderr=True).failed(f"{picture} cannot be written ({error.strerror or error})")
         raise typer.Exit(1) from None
     console().print(f"drawn in {printable(str(picture))}", soft_wrap=True)

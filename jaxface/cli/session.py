@@ -14,7 +14,7 @@ from rich.progress import track
 from rich.table import Table
 
 from jaxface.cli.interrupts import interrupts, loading
-from jaxface.cli.terminal import console, face_model, print_table, printable, require_writable
+from jaxface.cli.terminal import console, face_model, plain_table, print_table, printable, require_writable
 from jaxface.detection.landmark_files import SUFFIXES
 from jaxface.export.files import Inputs
 from jaxface.fitting import FitOptions
@@ -62,11 +62,11 @@ def run(
             stop_if_interrupted()
             reports.append(report)
             if report.error:
-                errors.print(printable(report.error), style="red", soft_wrap=True)
+                errors.failed(report.error)
     if any(report.results for report in reports):
         print_table(results, _table(reports))
     if any(report.folders for report in reports):
-        results.print(f"written to {printable(str(output))}", soft_wrap=True)
+        results.written(output)
     return 0 if all(report.ok for report in reports) else 1
 
 
@@ -85,7 +85,7 @@ def progress(work: Sequence, description: str, errors: Console) -> Iterable:
 
 
 def _table(reports: Iterable[ImageReport]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     table.add_column("file\n", overflow="fold", min_width=8)
     for heading in ("faces\n", "yaw\n°", "pitch\n°", "roll\n°"):
         table.add_column(heading, justify="right", no_wrap=True)

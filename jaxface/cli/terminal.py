@@ -18,7 +18,17 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
-class _Console(Console):
+class Terminal(Console):
+    """A terminal that says what became of files in one line each."""
+
+    def failed(self, said: object) -> None:
+        """Say what went wrong."""
+        self.print(printable(str(said)), style="red", soft_wrap=True)
+
+    def written(self, path: object) -> None:
+        """Say where results are."""
+        self.print(f"written to {printable(str(path))}", soft_wrap=True)
+
     def on_broken_pipe(self) -> None:
         """Whoever read the output has left: the rest of it goes nowhere, and the run ends as it would have ended."""
         self.quiet = True
@@ -26,12 +36,17 @@ class _Console(Console):
             os.dup2(nowhere.fileno(), self.file.fileno())
 
 
-def console(stderr: bool = False) -> Console:
+def console(stderr: bool = False) -> Terminal:
     """A terminal, or a wide page where it is none; names in brackets or colons stay as they are."""
-    console = _Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    console = Terminal(stderr=stderr, markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
         console.width = _ANY_WIDTH
     return console
+
+
+def plain_table() -> Table:
+    """A table without lines, to which columns are added."""
+    return Table(box=None, pad_edge=False, header_style="bold")
 
 
 def print_table(output: Console, table: Table) -> None:

@@ -20,7 +20,7 @@ from jaxface.cli.options import (
     require_joint,
     some_of,
 )
-from jaxface.cli.terminal import console, face_model, print_table, printable, require_writable
+from jaxface.cli.terminal import console, face_model, plain_table, print_table, require_writable
 
 _RECORDING = "camera.mp4"
 
@@ -76,7 +76,7 @@ def video(
         try:
             record(int(source), path, seconds)
         except ValueError as error:
-            errors.print(str(error), style="red", soft_wrap=True)
+            errors.failed(error)
             raise typer.Exit(1) from None
     try:
         with opened(detector) as made, _bar(errors) as bar:
@@ -84,12 +84,12 @@ def video(
     except ValueError as error:
         raise typer.BadParameter(str(error).removeprefix("detector="), param_hint="--detector") from None
     if report.error:
-        errors.print(printable(report.error), style="red", soft_wrap=True)
+        errors.failed(report.error)
     if report.people:
         print_table(results, _table(report))
         results.print(_rates(report))
     if report.written:
-        results.print(f"written to {printable(str(output))}", soft_wrap=True)
+        results.written(output)
     raise typer.Exit(1 if report.error else 0)
 
 
@@ -111,7 +111,7 @@ def _progress(bar: Progress):
 
 
 def _table(report) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     for heading in ("person\n", "frames\n", "first\n", "last\n", "fitted\n", "yaw from\n°", "to\n°"):
         table.add_column(heading, justify="right", no_wrap=True)
     for number, person in enumerate(report.people, start=1):

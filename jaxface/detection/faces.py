@@ -1,7 +1,9 @@
 """What is asked of detected faces: where they are, which is the largest, whether their points have depth."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import jax
 import numpy as np
 
 from jaxface.types import Landmarks, Scheme
@@ -45,6 +47,17 @@ def flat(
 def has_depth(face: Landmarks) -> bool:
     """Whether a face's 3D points are more than its 2D ones without depth."""
     return bool(np.ptp(face.xyz[:, 2]) > 0)
+
+
+def stacked(faces: Sequence[Landmarks]) -> Landmarks:
+    """A batch of faces of one scheme. Where some have weights, the others' are 1; where their detectors differ it is of
+    none."""
+    if any(face.weight is not None for face in faces):
+        ones = np.ones(len(faces[0].xy), np.float32)
+        faces = [face if face.weight is not None else replace(face, weight=ones) for face in faces]
+    if len({face.detector for face in faces}) > 1:
+        faces = [replace(face, detector=None) for face in faces]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *faces)
 
 
 def with_depth(faces: Sequence[Landmarks], detected: Sequence[Landmarks]) -> list[Landmarks]:

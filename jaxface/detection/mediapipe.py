@@ -69,13 +69,13 @@ class AveragedMediaPipe(MediaPipe):
 
 
 @contextmanager
-def landmarker(max_faces: int = 1):
+def landmarker():
     """MediaPipe's own Face Landmarker over the embedded bundle, which the embedded model's landmarks were placed by and
     which tests compare with; closed at the end (its own finaliser fails at exit)."""
     from mediapipe.tasks.python import BaseOptions, vision
 
     bundle = files("jaxface.assets").joinpath("face_landmarker.task").read_bytes()
-    options = vision.FaceLandmarkerOptions(base_options=BaseOptions(model_asset_buffer=bundle), num_faces=max_faces)
+    options = vision.FaceLandmarkerOptions(base_options=BaseOptions(model_asset_buffer=bundle), num_faces=1)
     with quiet():
         opened = vision.FaceLandmarker.create_from_options(options)
     try:

@@ -4,6 +4,7 @@ The shape error is ``micc85``'s (``jaxface.evaluation.protocols``); of a dense m
 """
 
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -11,19 +12,21 @@ from jaxtyping import Float
 from jaxface.evaluation.alignment import points_to_truth, refine, rigid
 from jaxface.evaluation.cropping import seen, within
 from jaxface.evaluation.distances import ExactSurface, rmse
-from jaxface.evaluation.faces import NOSE_TIP, SEVEN
+from jaxface.evaluation.faces import SEVEN
 from jaxface.evaluation.noise import mean_face
+from jaxface.evaluation.protocols import CROP_MM
 from jaxface.evaluation.subjects import Subjects
 from jaxface.fitting import FitOptions, fit_batch
+from jaxface.fitting.options import Variant
+from jaxface.model.correspondences import NOSE_TIP
 from jaxface.model.morphable import MorphableModel
 from jaxface.model.registration import shape_of
 from jaxface.types import FitResult, Landmarks
 
-VARIANTS = ("2d", "2d+3d", "2d+3d+w", "2d+3d+p+w", "calibrated")
+VARIANTS = tuple(name for name in get_args(Variant) if name != "auto")
 MEAN_FACE = "mean face"
 EDGES = (0, 15, 30, 45, 60, 75, 90)
 """Of the bins of |yaw|, in degrees."""
-_CROP_MM = 85.0
 _ENOUGH = 2000
 """A mesh is thinned to no fewer vertices than these. Fewer would not do: of the embedded model's 2,600 every
 fifteenth is off by a tenth, and differently for faces that are nearly the same."""
@@ -70,7 +73,7 @@ class ShapeError:
         the mesh is placed."""
         mesh, face, surface = mesh.astype(np.float64), self.faces[row], self._surfaces[row]
         points = self._anchors @ mesh
-        measured = self._skin[within(mesh[self._skin], points[NOSE_TIP], _CROP_MM)]
+        measured = self._skin[within(mesh[self._skin], points[NOSE_TIP], CROP_MM)]
         measured = measured[:: 1 if enough is None else max(len(measured) // enough, 1)]
         start = rigid(points[list(SEVEN)], face.seven)
         placed = refine(start, points_to_truth(mesh[measured], surface), scaled=False)

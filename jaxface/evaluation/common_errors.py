@@ -19,9 +19,10 @@ from operator import itemgetter
 import numpy as np
 from jaxtyping import Float
 
-from jaxface.calibration import MIRRORS, YAW_STEP, YAWS
+from jaxface.calibration import YAW_STEP, YAWS
 from jaxface.fitting import FitOptions
 from jaxface.fitting.uncertainty import pose_motion
+from jaxface.model.correspondences import MIRRORS
 from jaxface.model.morphable import LandmarkModel
 
 PATTERNS = 40

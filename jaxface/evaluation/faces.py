@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxface.model.correspondences import NOSE_TIP
 from jaxface.model.morphable import MorphableModel
 
 MESHES = (".obj", ".ply", ".stl", ".off", ".glb")
 SEVEN = (36, 39, 42, 45, 33, 48, 54)
 """NoW's seven landmarks among the 68: the four eye corners from the subject's right to left, the nose bottom, the right
 and the left mouth corner."""
-NOSE_TIP = 30
 _BESIDE = (".npy", ".txt", ".pp", "_picked_points.pp")
 """How the name of a mesh's landmark file ends; the last is MeshLab's own."""
 

@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jaxface.calibration import MIRRORS, YAW_STEP, YAWS, Calibration, at_pose, corrected, tilt, upright
+from jaxface.calibration import YAW_STEP, YAWS, Calibration, at_pose, corrected, tilt, upright
 from jaxface.camera import euler_deg, rotation_from_euler
 from jaxface.evaluation.common_errors import common_errors
 from jaxface.evaluation.subjects import Subjects
 from jaxface.fitting import FitOptions, fit_batch
 from jaxface.model.contours import CANDIDATES, contour_lines, outermost, outward
-from jaxface.model.correspondences import JAW
+from jaxface.model.correspondences import JAW, MIRRORS
 from jaxface.model.morphable import MorphableModel
 from jaxface.model.registration import similarity
 from jaxface.types import PAPER, POINTS, FitResult, Landmarks, Scheme

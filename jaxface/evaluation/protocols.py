@@ -16,7 +16,7 @@ from jaxface.evaluation.drawing import partners
 from jaxface.evaluation.faces import Face
 from jaxface.model.registration import Similarity, similarity
 
-_CROP_MM, _WIDE_CROP_MM = 85.0, 95.0
+CROP_MM, _WIDE_CROP_MM = 85.0, 95.0
 _OTHER_UNIT = 2.0
 """A prediction larger or smaller than the truth by more than this factor is in another unit."""
 _ANCHORS = list(range(17, 68))
@@ -52,7 +52,7 @@ def micc85(predicted: Face, truth: Face) -> Measured:
     if predicted.nose_tip is None:
         raise ValueError(f"{predicted.name}: has NoW's 7 landmarks; micc85 crops around the nose tip and takes the 68")
     _require_millimetres(predicted, truth)
-    kept = within(predicted.vertices, predicted.nose_tip, _CROP_MM)
+    kept = within(predicted.vertices, predicted.nose_tip, CROP_MM)
     kept &= skin(predicted.vertices, predicted.triangles, predicted.nose_tip) & _visible(predicted)
     surface = ExactSurface(truth.vertices, truth.triangles)
     points = predicted.vertices[kept]
@@ -112,9 +112,9 @@ def nonrigid(predicted: Face, truth: Face) -> Measured:
     start = similarity(held, places)
     moved, bottom = start(predicted.vertices), truth.seven[4]
     face = skin(predicted.vertices, predicted.triangles, predicted.seven[4])
-    kept = within(moved, bottom, _CROP_MM) & face & _visible(predicted)
-    around = within(moved, bottom, _CROP_MM + _SURROUNDING_MM) & face
-    goal = within(truth.vertices, bottom, _CROP_MM + 2 * _SURROUNDING_MM)
+    kept = within(moved, bottom, CROP_MM) & face & _visible(predicted)
+    around = within(moved, bottom, CROP_MM + _SURROUNDING_MM) & face
+    goal = within(truth.vertices, bottom, CROP_MM + 2 * _SURROUNDING_MM)
     mesh = moved[around], submesh(predicted.triangles, around)
     target = truth.vertices[goal], submesh(truth.triangles, goal)
     partner = partners(moved[kept], *mesh, target, start(held), places)

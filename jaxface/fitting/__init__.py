@@ -4,6 +4,7 @@ from jaxface.fitting.api import fit_batch as fit_batch
 from jaxface.fitting.api import outline as outline
 from jaxface.fitting.api import vertices as vertices
 from jaxface.fitting.options import FitOptions as FitOptions
+from jaxface.fitting.sequence import SMOOTHNESS as SMOOTHNESS
 from jaxface.fitting.sequence import fit_sequence as fit_sequence
 from jaxface.fitting.uncertainty import Errors as Errors
 from jaxface.fitting.uncertainty import Uncertainty as Uncertainty

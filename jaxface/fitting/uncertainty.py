@@ -27,7 +27,7 @@ from jaxface.camera import HIGHEST
 from jaxface.energies import centred
 from jaxface.fitting.api import check, require_result
 from jaxface.fitting.options import FitOptions
-from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478
+from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478, NOSE_TIP
 from jaxface.model.morphable import LandmarkModel, MorphableModel
 from jaxface.pytree import pytree
 from jaxface.solvers.inverse import inverse
@@ -35,7 +35,7 @@ from jaxface.types import POINTS, FitResult, Landmarks, Scheme
 
 PLACED_MM = 85.0
 """A face counts as placed by its surface within this distance of the nose tip, as ``micc85`` crops it."""
-_NOSE_TIP = {"ibug68": 30, "mediapipe478": int(IBUG68_FROM_MEDIAPIPE478[30])}
+_NOSE_TIP = {"ibug68": NOSE_TIP, "mediapipe478": int(IBUG68_FROM_MEDIAPIPE478[NOSE_TIP])}
 _ROWS = 8192
 """So many coordinates of vertices are looked at together: a batch of faces then needs little memory."""
 

@@ -16,6 +16,7 @@ LEFT_EYE = slice(42, 48)
 OUTER_LIPS = slice(48, 60)
 INNER_LIPS = slice(60, 68)
 INNER = slice(17, 68)
+NOSE_TIP = 30
 """All but the jaw."""
 
 # fmt: off
@@ -78,3 +79,6 @@ def _mediapipe_mirror() -> np.ndarray:
 
 MEDIAPIPE478_MIRROR = _mediapipe_mirror()
 """(478,) The same for MediaPipe's points: irises 468-472 (right) and 473-477 (left) included."""
+MIRRORS = {"ibug68": IBUG68_MIRROR.astype(np.int32), "mediapipe478": MEDIAPIPE478_MIRROR.astype(np.int32)}
+"""Both by scheme, of 32 bits, which JAX takes as they are: of 64 it keeps a copy of the precision that it was first
+used in."""

@@ -9,21 +9,18 @@ def describe(model: MorphableModel) -> dict:
     """What the model says of itself.
 
     Returns:
-      ``name``, ``licence``; the counts ``vertices``, ``triangles``, ``identity_components``,
-      ``expression_components``; ``identity_spread_mm`` and ``expression_spread_mm``, for each component the root mean
-      square displacement of a vertex at one standard deviation (or at the full extent of a blendshape);
-      ``expression_names``; ``landmarks``, how many points each scheme has; ``atlas``, whether it has texture points.
+      ``name``, ``licence``; the counts ``vertices`` and ``triangles``; ``identity_spread_mm`` and
+      ``expression_spread_mm``, for each component the root mean square displacement of a vertex at one standard
+      deviation (or at the full extent of a blendshape); ``landmarks``, how many points each scheme has; ``atlas``,
+      whether it has texture points.
     """
     return {
         "name": model.name,
         "licence": model.licence,
         "vertices": len(model.mean),
         "triangles": len(model.triangles),
-        "identity_components": model.identity.shape[-1],
-        "expression_components": model.expression.shape[-1],
         "identity_spread_mm": spread(model.identity),
         "expression_spread_mm": spread(model.expression),
-        "expression_names": list(model.expression_names),
         "landmarks": {scheme: len(embedding.triangle) for scheme, embedding in model.landmarks.items()},
         "atlas": model.uv is not None,
     }

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxface.camera import FRONTAL, HIGHEST
 from jaxface.pytree import pytree
-from jaxface.types import Scheme
+from jaxface.types import AnyArray, Scheme
 
 
 @pytree
@@ -49,7 +49,9 @@ class MorphableModel:
     licence: str = field(default="unknown", metadata={"static": True})
     expression_names: tuple[str, ...] = field(default=(), metadata={"static": True})
 
-    def vertices(self, identity: Float[Array, "*b Na"], expression: Float[Array, "*b Nb"]) -> Float[Array, "*b V 3"]:
+    def vertices(
+        self, identity: Float[AnyArray, "*b Na"], expression: Float[AnyArray, "*b Nb"]
+    ) -> Float[Array, "*b V 3"]:
         """The face of these coefficients, Eq. 1.
 
         Raises:

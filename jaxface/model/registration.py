@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import sparse
 
-from jaxface.model.correspondences import FEWEST_NAMED, IBUG68_MIRROR, MEDIAPIPE478_MIRROR, NAMED_POINTS
+from jaxface.model.correspondences import FEWEST_NAMED, MIRRORS, NAMED_POINTS
 from jaxface.model.morphable import Embedding, MorphableModel
 from jaxface.model.nonrigid import draw_to
 from jaxface.model.surfaces import Closest, Surface, laplacian, parts, solve, unit
@@ -30,7 +30,6 @@ _LAYING_ROUNDS = 5
 """How often an iris is shifted toward the surface that it is laid on."""
 _PART_MM = 10.0
 """Parts whose distance is larger, on average, do not belong together."""
-_MIRRORS = {"ibug68": IBUG68_MIRROR, "mediapipe478": MEDIAPIPE478_MIRROR}
 
 
 @dataclass(frozen=True)
@@ -222,7 +221,7 @@ def _find(scheme, model, source, template: Shape, target: Shape, registration: R
             goal, goal_part = registration.target, target.skin
             place, normals = at @ registration.drawn, at @ Surface(registration.drawn, triangles).vertex_normals
             if model.symmetry is not None:
-                place = (place + place[_MIRRORS[scheme][points]] * [-1, 1, 1]) / 2
+                place = (place + place[MIRRORS[scheme][points]] * [-1, 1, 1]) / 2
             found = goal.closest(place, normals)
         else:
             moved = carried(registration, template.vertices[inside])

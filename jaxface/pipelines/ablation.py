@@ -11,6 +11,7 @@ from PIL import Image
 
 from jaxface.calibration import Calibration, load_calibration, save_calibration
 from jaxface.camera import project
+from jaxface.detection.faces import stacked
 from jaxface.detection.mediapipe import sparse_landmarks
 from jaxface.detection.registry import opened
 from jaxface.evaluation import aflw2000
@@ -61,16 +62,14 @@ def detected(people: Subjects, detector: str, scheme: Scheme = "ibug68") -> tupl
     kept = [face for face in faces if face is not None]
     if not kept:
         raise ValueError(f"detector={detector!r}: finds none of {len(people)} people of {people.model.name}")
-    landmarks = jax.tree.map(lambda *leaves: np.stack(leaves), *kept)
-    return landmarks, np.array([face is not None for face in faces])
+    return stacked(kept), np.array([face is not None for face in faces])
 
 
 def of_scheme(landmarks: Landmarks, scheme: Scheme) -> Landmarks:
     """A batch of landmarks as it is, or of MediaPipe's 478 the 68 points."""
     if scheme == landmarks.scheme:
         return landmarks
-    faces = (sparse_landmarks(points, landmarks.detector) for points in np.asarray(landmarks.xyz))
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *faces)
+    return stacked([sparse_landmarks(points, landmarks.detector) for points in np.asarray(landmarks.xyz)])
 
 
 def calibrate(model: MorphableModel, detector: str, count: int, *schemes: Scheme) -> dict[Scheme, Calibration]:

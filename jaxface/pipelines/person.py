@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxface.detection.faces import stacked
 from jaxface.detection.reading import read_image, readable_name
 from jaxface.export.files import Inputs
 from jaxface.export.meshes import write_mesh
@@ -105,12 +106,7 @@ def _require_scheme_of(others, face: Landmarks) -> None:
 
 
 def _together(model: MorphableModel, faces: Sequence[Landmarks], options: FitOptions) -> list[FitResult]:
-    if any(face.weight is not None for face in faces):
-        ones = np.ones(len(faces[0].xy), np.float32)
-        faces = [face if face.weight is not None else replace(face, weight=ones) for face in faces]
-    faces = [replace(face, detector=None) for face in faces]  # they may be of several
-    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *faces)
-    fitted = jax.block_until_ready(fit_sequence(model, stacked, options))
+    fitted = jax.block_until_ready(fit_sequence(model, stacked(faces), options))
     return [jax.tree.map(lambda leaf, index=index: leaf[index], fitted) for index in range(len(faces))]
 
 

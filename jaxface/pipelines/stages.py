@@ -17,6 +17,7 @@ import jax
 import numpy as np
 import pyarrow as pa
 
+from jaxface.detection.faces import stacked
 from jaxface.detection.reading import read_image
 from jaxface.export.parquet import face_rows, failure_rows, schema, write_rows
 from jaxface.export.records import versions
@@ -133,7 +134,7 @@ def fit_part(found: Sequence[Found], settings: Settings) -> pa.Table:
     rows = [failure_rows(columns, [readable(found[i].source) for i in failed], list(failed.values()))]
     if owners:
         faces = [face for image in found for face in image.faces]
-        landmarks = jax.tree.map(lambda *leaves: np.stack(leaves), *faces)
+        landmarks = stacked(faces)
         rows.append(
             face_rows(
                 columns,

@@ -1,6 +1,5 @@
 """One video from file to files: follow every face, fit each person's frames together, export."""
 
-import os
 import re
 import time
 from contextlib import nullcontext
@@ -12,7 +11,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxface.detection.faces import apart
+from jaxface.detection.faces import apart, stacked
+from jaxface.detection.reading import readable_name
 from jaxface.detection.registry import Detector
 from jaxface.detection.tracking import Tracker
 from jaxface.export.animation import write_animation
@@ -167,7 +167,7 @@ def _followed(video: Video, detector: Detector, depth: bool, report: VideoReport
 
 def _fitted(person: Person, model: MorphableModel, options: FitOptions, smoothness: float) -> FitResult:
     count = person.shown[-1] + 1
-    found = jax.tree.map(lambda *leaves: np.stack(leaves), *person.faces)
+    found = stacked(person.faces)
 
     def placed(leaf):
         whole = np.full((-(-count // _FRAMES) * _FRAMES, *leaf.shape[1:]), np.nan, leaf.dtype)
@@ -175,7 +175,7 @@ def _fitted(person: Person, model: MorphableModel, options: FitOptions, smoothne
         return whole
 
     result = fit_sequence(model, jax.tree.map(placed, found), options, smoothness)
-    return jax.tree.map(lambda leaf: leaf[:count], result)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], result)
 
 
 def _export(report, video: Video, folder: Path, model, source, options, smoothness, formats, progress) -> None:
@@ -239,11 +239,11 @@ def _write_rows(path: Path, report: VideoReport, video: Video, record: dict) -> 
     record = record | {"frames_a_second": float(video.rate), "versions": versions()}
     first = report.people[0]
     columns = schema(record, detector=first.faces[0].detector, variant=first.seen.variant)
-    name = os.fsencode(video.path.name).decode(errors="replace")
+    name = readable_name(video.path)
     empty = sorted(set(range(report.frames)).difference(*(person.frames for person in report.people)))
     tables = [failure_rows(columns, [name] * len(empty), [NO_FACE] * len(empty), frame=empty)]
     for number, person in enumerate(report.people):
-        found = jax.tree.map(lambda *leaves: np.stack(leaves), *person.faces)
+        found = stacked(person.faces)
         count = len(person.frames)
         tables.append(face_rows(columns, [name] * count, [number] * count, person.seen, found, frame=person.frames))
     write_rows(path, pa.concat_tables(tables).sort_by([("frame", "ascending"), ("face", "ascending")]))

@@ -54,7 +54,7 @@ def _painted(shape: Shape):
     outer, inner = places[OUTER_LIPS, :2], places[INNER_LIPS, :2]
     tint[front & _inside(flat, outer) & ~_inside(flat, inner)] = _LIPS
     for brow in (RIGHT_BROW, LEFT_BROW):
-        tint[front & (_from_line(flat, places[brow, :2]) < _BROW_MM)] = _BROWS
+        tint[front & (from_line(flat, places[brow, :2]) < _BROW_MM)] = _BROWS
     triangles, eyes = with_eyes(shape)
     return triangles, tint, eyes
 
@@ -86,8 +86,8 @@ def _inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     return (spans & (x < a[:, 0] + (y - a[:, 1]) / rise * (b[:, 0] - a[:, 0]))).sum(axis=1) % 2 == 1
 
 
-def _from_line(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Distances (n,) of points (n, 2) from the line through corners (m, 2)."""
+def from_line(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Distances (n,) of points (n, d) from the line through corners (m, d)."""
     start, along = corners[:-1], np.diff(corners, axis=0)
     part = np.einsum("nmc,mc->nm", points[:, None] - start, along) / np.square(along).sum(axis=1)
     nearest = start + np.clip(part, 0, 1)[..., None] * along

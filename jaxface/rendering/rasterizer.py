@@ -119,12 +119,15 @@ def _barycentric(vertices: np.ndarray, triangles: np.ndarray, triangle: np.ndarr
     """Barycentric coordinates of every covered pixel's centre in the triangle it shows."""
     out = np.zeros((*triangle.shape, 3), np.float32)
     rows, columns = np.nonzero(triangle >= 0)
-    a, b, c = np.moveaxis(vertices[triangles[triangle[rows, columns]], :2], 1, 0)
-    point = np.stack([columns + 0.5, rows + 0.5], axis=-1)
-    cross = lambda u, v: u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
-    area = cross(b - a, c - a)
-    area = np.where(area == 0, 1.0, area)
-    beta, gamma = cross(point - a, c - a) / area, cross(b - a, point - a) / area
-    weights = np.clip(np.stack([1 - beta - gamma, beta, gamma], axis=-1), 0.0, 1.0)
+    shown = triangle[rows, columns]
+    a, b, c = np.moveaxis(vertices[triangles, :2], 1, 0)
+    (ux, uy), (vx, vy) = (b - a).T, (c - a).T
+    area = ux * vy - uy * vx
+    along = np.stack([vy, -uy], axis=-1) / np.where(area == 0, 1.0, area)[:, None]  # how β and γ grow with x, ...
+    down = np.stack([-vx, ux], axis=-1) / np.where(area == 0, 1.0, area)[:, None]  # ... and with y
+    x, y = columns + 0.5 - a[shown, 0], rows + 0.5 - a[shown, 1]
+    single = lambda values: values.astype(np.float32)
+    others = single(x)[:, None] * single(along)[shown] + single(y)[:, None] * single(down)[shown]
+    weights = np.concatenate([1 - others.sum(axis=1, keepdims=True), others], axis=1).clip(0.0, 1.0)
     out[rows, columns] = weights / weights.sum(axis=-1, keepdims=True)
     return out

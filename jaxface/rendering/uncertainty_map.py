@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from jaxface.evaluation.faces import NOSE_TIP, SEVEN
-from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478
+from jaxface.evaluation.faces import SEVEN
+from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478, NOSE_TIP
 from jaxface.model.morphable import MorphableModel
 from jaxface.rendering.error_map import draw_errors
 from jaxface.rendering.posed import model_vertices
