@@ -14,10 +14,10 @@ from jaxface.calibration import corrected, independent
 from jaxface.camera import HIGHEST
 from jaxface.fitting.coordinates import Coordinates
 from jaxface.fitting.frame import Frame, Unit, to_unit
-from jaxface.fitting.marching import marched
 from jaxface.fitting.options import FitOptions
 from jaxface.fitting.pose import data_weights, initial_pose
 from jaxface.fitting.robust import landmark_weights
+from jaxface.fitting.sight import sight
 from jaxface.model.morphable import LandmarkModel
 from jaxface.solvers.lanes import joined
 from jaxface.types import PAPER, FitResult, Landmarks, Pose, Status
@@ -81,88 +81,53 @@ def alternate(model: LandmarkModel, axes: Coordinates, options: FitOptions, unit
     """The loop in a unit frame, its priors times ``stiffness``: its `Ended`, and functions that give Eq. 4 as above and
     how far each landmark is off in the image, squared (L,), in mm² at the mean face's scale."""
     solver = solvers.solver(options.solver)
-    (xy, xyz, weight), weights_at, first_scale, first_rotation = begun(model, axes, options, unit, solver.solve_pose)
-
-    # mm² in units, at the mean face's scale
-    prior = jnp.asarray(stiffness * options.identity_prior, xy.dtype) * first_scale**2
-    middle_2d, middle_3d = energies.mean_point(xy, weight), energies.mean_point(xyz, weight)
-    every = energies.recentred(model.centred, weight), xy - middle_2d[:, None], xyz - middle_3d[:, None]
-    patterns, basis = (axes.patterns, axes.sampled) if weight is None else (None, None)
-    basis = axes.basis if basis is None else basis
-    sample = lambda points: points if patterns is None else jnp.matmul(points, patterns, precision=HIGHEST)
-    mean, centred_xy, centred_xyz = map(sample, every)
-
-    def shown(coordinates, scale, rotation):
-        """The 2D landmarks that pull in this shape and pose, centred, and their middle."""
-        if axes.contour is None:
-            return centred_xy, middle_2d
-        moved = marched(axes.contour, xy, coordinates, scale, rotation)
-        middle = energies.mean_point(moved, weight)
-        return moved - middle[:, None], middle
+    unit, weights_at, first_scale, first_rotation = begun(model, axes, options, unit, solver.solve_pose)
+    prior = jnp.asarray(stiffness * options.identity_prior, unit.xy.dtype) * first_scale**2
+    seen = sight(model, axes, unit, prior)
 
     def problem_at(coordinates, points, scale, rotation):
         weights = weights_at(camera.yaw_deg(rotation))
-        target = energies.merge(shown(coordinates, scale, rotation)[0], centred_xyz, weight, *weights)
-        grams = (axes.gram, axes.squares) if weight is None else (None, None)
-        return energies.ShapeProblem(
-            coordinates, points, basis, *grams, axes.core, scale, rotation, target, prior
-        ), weights
-
-    def points_of(coordinates):
-        moved = jnp.matmul(basis, coordinates, precision=HIGHEST).reshape(mean.shape)
-        return mean + energies.recentred(moved, weight)
+        target = seen.target(coordinates, scale, rotation, weights)
+        return seen.problem(coordinates, points, scale, rotation, target), weights
 
     def round_(carry, _):
         coordinates, points, scale, rotation, before, *_ = carry
         problem, weights = problem_at(coordinates, points, scale, rotation)
         coordinates = solver.solve_shape(problem, prepared)
-        points = points_of(coordinates)
+        points = seen.points(coordinates)
         scale, rotation = solver.solve_pose(points, problem.target, scale, rotation, "round")
         after = scale * energies.turned(rotation, points)
         change = after - before
-        moved = jnp.sqrt(jnp.vdot(change, change, precision=HIGHEST) / xy.shape[1]) / scale
+        moved = jnp.sqrt(jnp.vdot(change, change, precision=HIGHEST) / unit.xy.shape[1]) / scale
         return (coordinates, points, scale, rotation, after, weights, moved), (coordinates, scale, rotation)
 
-    nothing = jnp.zeros((), xy.dtype), jnp.zeros(axes.basis.shape[-1], xy.dtype)
-    (zero, still), first_points = joined((nothing, mean), first_scale)
+    nothing = jnp.zeros((), prior.dtype), jnp.zeros(axes.basis.shape[-1], prior.dtype)
+    (zero, still), first_points = joined((nothing, seen.mean), first_scale)
     first = still, first_scale, first_rotation
-    prepared = solver.prepare_shape(problem_at(still, mean, first_scale, first_rotation)[0])
-    projected = first_scale * energies.turned(first_rotation, mean)
+    prepared = solver.prepare_shape(problem_at(still, seen.mean, first_scale, first_rotation)[0])
+    projected = first_scale * energies.turned(first_rotation, seen.mean)
     start = still, first_points, first_scale, first_rotation, projected, (zero, zero), zero
     last, states = jax.lax.scan(round_, start, length=options.iterations)
+
     coordinates, _, scale, rotation, projected, weights, moved = last
-
-    def data(projected, xy, xyz):
-        of_2d, of_3d = (energies.sum_of_squares(off, weight) for off in (projected[:2] - xy, projected - xyz))
-        return weights[0] * of_2d + weights[1] * of_3d
-
-    # What the patterns do not hold of the landmarks is as far from every face as it is from the first.
-    beyond = 0.0
-    if patterns is not None:
-        whole, sampled = (first_scale * energies.turned(first_rotation, points) for points in (every[0], mean))
-        beyond = data(whole, *every[1:]) - data(sampled, centred_xy, centred_xyz)
-
-    def cost_of(coordinates, projected, centred_xy):
-        priors = energies.priors(weights[0], weights[1], coordinates, prior)
-        return (data(projected, centred_xy, centred_xyz) + beyond + priors) / first_scale**2
+    cost_of = seen.cost(weights, first_scale, first_rotation)
+    xy, middle_2d = seen.shown(coordinates, scale, rotation)
+    cost = cost_of(coordinates, projected, xy)
 
     def cost_at(coordinates, scale, rotation):
-        projected = scale * energies.turned(rotation, points_of(coordinates))
-        return cost_of(coordinates, projected, shown(coordinates, scale, rotation)[0])
-
-    last_xy, middle_2d = shown(coordinates, scale, rotation)
-    cost = cost_of(coordinates, projected, last_xy)
+        projected = scale * energies.turned(rotation, seen.points(coordinates))
+        return cost_of(coordinates, projected, seen.shown(coordinates, scale, rotation)[0])
 
     def costs():
         every = jax.tree.map(lambda one, later: jnp.append(one[None], later, axis=0), first, states)
         return jax.vmap(cost_at)(*every)
 
     def off():
-        away = (projected - energies.merge(last_xy, centred_xyz, weight, *weights).points)[:2] / first_scale
+        away = (projected - energies.merge(xy, seen.xyz, unit.weight, *weights).points)[:2] / first_scale
         return jnp.sum(away**2, axis=0)
 
     coefficients = jnp.matmul(axes.mixing, coordinates, precision=HIGHEST)
-    ended = Ended(coefficients, scale, rotation, middle_2d, middle_3d, weight, weights, cost, moved)
+    ended = Ended(coefficients, scale, rotation, middle_2d, seen.middle_3d, unit.weight, weights, cost, moved)
     return ended, costs, off
 
 
