@@ -21,7 +21,8 @@ def measure(setup: Setup) -> Findings:
 
     def metric(name, run, reach):
         includes = "first call of a new process less a later one, the model's Gram matrices included; before it"
-        includes += f" {run['import']:.2f} s to import and {run['model']:.2f} s to load the model"
+        includes += f" {run['import']:.2f} s to import, {run['model']:.2f} s to load the model and"
+        includes += f" {run['solver']:.2f} s to import its solver"
         return Metric(name, "s", run["compile"], "lower", 0.3, reach, includes=includes)
 
     return Findings(
