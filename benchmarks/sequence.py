@@ -39,6 +39,7 @@ from jaxface.model.registration import similarity
 from jaxface.rendering.shading import draw_mesh
 from jaxface.rendering.texture import texture
 from jaxface.rendering.textured import draw_textured
+from jaxface.types import PAPER
 
 YAWS = np.linspace(-50, 50, 8)
 NOISE_MM, PIXELS_A_MM, SIDE = 2.0, 1.7, 512
@@ -47,8 +48,14 @@ SKIN_VERTICES = 9409
 SHARES = (0.0, 0.02, 0.1, 1.0)
 SMOOTHNESSES = (0.0, 1.0, 4.0, 5.5, 10.0)
 FRAMES, SENSOR_NOISE = 90, 3.0
+SINGLE = jaxface.FitOptions(PAPER)
+"""What a sequence is compared with: the same method, picture by picture."""
 JAW, BLINK = ((62, 66),), ((37, 41), (43, 47))
 """Pairs of the 68 points that part as the jaw opens, and that meet as the eyes close."""
+
+
+def singly(model, faces: Landmarks) -> jaxface.FitResult:
+    return jaxface.fit_batch(model, faces, SINGLE)
 
 
 def people(ict, count: int, odd: bool):
@@ -119,7 +126,7 @@ def identity(path: str, count: int, odd: bool, from_pictures: bool) -> Table:
         for rest, pictures, rng in track(people(ict, count, odd), "seeing", total=count):
             found = drawn(detector, ict, pictures) if from_pictures else seen(ict, pictures, rng)
             cases += [(rest, found)] if found else []
-    alone = np.mean([error(rest, one) for rest, faces in cases for one in jaxface.fit_batch(model, faces).identity])
+    alone = np.mean([error(rest, one) for rest, faces in cases for one in singly(model, faces).identity])
     none = np.mean([error(rest, jnp.zeros(model.identity.shape[-1])) for rest, _ in cases])
     kind = "drawn pictures, embedded model" if from_pictures else "landmarks with noise, ICT model"
     table = Table("fitted", "error mm", "of one picture's", title=f"identity, {len(cases)} people, {kind}")
@@ -155,7 +162,7 @@ def still(detector, rng) -> Landmarks:
 def turning(model, detector, rng):
     """A drawn head that turns by up to 2.5 degrees a frame, speaks four times a second and blinks."""
     image = jaxface.read_image(files("jaxface.assets") / "astronaut.png")
-    atlas = texture(image, model, jaxface.fit(model, detector.detect(image)[0]))
+    atlas = texture(image, model, jaxface.fit(model, detector.detect(image)[0], SINGLE))
     head = jnp.asarray(rng.normal(size=model.identity.shape[-1]), jnp.float32)
     jaw = model.expression_names.index("jawOpen")
     eyes = [model.expression_names.index(name) for name in ("eyeBlinkLeft", "eyeBlinkRight")]
@@ -204,7 +211,7 @@ def steadiness() -> Table:
         ]
 
     table = Table("fitted", "jitter", "yaw °", "jaw", "blink", title=f"steadiness, {FRAMES} frames at 30 a second")
-    alone = jaxface.fit_batch(model, fixed), jaxface.fit_batch(model, moving)
+    alone = singly(model, fixed), singly(model, moving)
     first = jitter(alone[0])
     table.add_row(*row("frame by frame", *alone, first))
     for smoothness in SMOOTHNESSES:

@@ -35,9 +35,10 @@ def main() -> None:
     parser.add_argument("--model", help="a face model with a texture atlas, whose heads are drawn")
     parser.add_argument("--heads", type=int, default=10, help="for each face of the photographs")
     parser.add_argument("--detector", default="mediapipe")
+    parser.add_argument("--variant", default="auto")
     asked = parser.parse_args()
     photographs = asked.photographs or [files("jaxface.assets") / "astronaut.png"]
-    model, fitted = jaxface.load_model(asked.model), jaxface.load_model()
+    model, fitted, options = jaxface.load_model(asked.model), jaxface.load_model(), jaxface.FitOptions(asked.variant)
     rest = jnp.zeros(model.expression.shape[-1])
     rows = {yaw: [] for yaw in YAWS}
     rng = np.random.default_rng(0)
@@ -54,7 +55,7 @@ def main() -> None:
                         grey = rng.uniform(40, 220)
                         picture = draw_textured(model, np.asarray(seen), atlas, SIDE, SIDE, background=grey)
                         true = np.asarray(model.landmark_positions(seen, "ibug68"))
-                        rows[yaw].append(measured(fitted, detector.detect(picture), true, yaw, side))
+                        rows[yaw].append(measured(fitted, options, detector.detect(picture), true, yaw, side))
     table = Table("yaw °", "found", "false", "yaw error °", "pitch error °", "inner points mm")
     for yaw, values in rows.items():
         found, false, *_ = np.sum(values, axis=0)
@@ -64,13 +65,13 @@ def main() -> None:
     Console().print(table)
 
 
-def measured(model, faces, true, yaw, side):
+def measured(model, options, faces, true, yaw, side):
     """found, false, yaw error, pitch error, distance of the inner points."""
     distances = [np.linalg.norm((face.xyz - true)[INNER, :2], axis=1).mean() / PIXELS_A_MM for face in faces]
     here = [face for face, distance in zip(faces, distances, strict=True) if distance < ELSEWHERE_MM]
     if not here:
         return 0, len(faces), np.nan, np.nan, np.nan
-    pitch, turned, _ = np.asarray(jaxface.fit(model, here[0]).pose.euler_deg)
+    pitch, turned, _ = np.asarray(jaxface.fit(model, here[0], options).pose.euler_deg)
     return 1, len(faces) - len(here), side * turned - yaw, pitch, min(distances)
 
 

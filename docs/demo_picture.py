@@ -26,7 +26,7 @@ def main():
     image = jaxface.read_image(files("jaxface.assets") / "astronaut.png")
     model = jaxface.load_model()
     landmarks = jaxface.detect(image)[0]
-    result = jaxface.fit(model, landmarks, jaxface.FitOptions("calibrated"))  # as jaxface demo does
+    result = jaxface.fit(model, landmarks)
     above = Image.fromarray(overlay(image, model, result, landmarks)).resize((1200, 605), Image.Resampling.LANCZOS)
     vertices, atlas = np.asarray(jaxface.vertices(model, result)), texture(image, model, result)
     heads = np.hstack([draw_textured(model, turned(vertices, yaw, 600), atlas, 600, 600) for yaw in YAWS])

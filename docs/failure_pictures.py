@@ -59,7 +59,7 @@ def main():
             row[2:] = (
                 f"{score(image, face):.2f}",
                 status.name,
-                f"{yaw:+.0f}",
+                f"{yaw:+z.0f}",
                 f"{float(result.cost):.0f}",
                 f"{apart:.1f}",
             )

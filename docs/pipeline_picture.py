@@ -32,7 +32,7 @@ def main():
     model = jaxface.load_model()
     image = turned_head(model, YAW)
     landmarks = jaxface.detect(image)[0]
-    options = jaxface.FitOptions()
+    options = jaxface.FitOptions("2d+3d+p+w")
     there, axes = at_landmarks(model, landmarks, options)
     (xy, xyz, _), frame, _ = to_unit(landmarks, there.frontal)
     in_pixels = lambda points: np.asarray(frame.centre[:, None] + frame.radius * points[:2]).T

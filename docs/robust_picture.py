@@ -23,7 +23,7 @@ def main():
     xy[near] += SHIFT
     xyz[near, :2] += SHIFT
     face = replace(face, xy=xy, xyz=xyz)
-    fits = [jaxface.fit(model, face, jaxface.FitOptions(loss=loss)) for loss in ("squared", "robust")]
+    fits = [jaxface.fit(model, face, jaxface.FitOptions("2d+3d+p+w", loss=loss)) for loss in ("squared", "robust")]
     picture = Image.fromarray(np.vstack([overlay(image, model, result, face) for result in fits]))
     picture.resize((900, round(900 * picture.height / picture.width)), Image.Resampling.LANCZOS).save(
         Path(__file__).with_name("robust.jpg"), quality=85
