@@ -124,13 +124,14 @@ def corrected(
     xy: Float[Array, "2 L"],
     xyz: Float[Array, "3 L"],
     weight: Float[Array, "L"] | None,
-):
+) -> tuple[Float[Array, "3 L"], Float[Array, "L"], Float[Array, ""]]:
     """Landmarks less their mean offsets, both kinds merged where they are likeliest: ``xyz, weight, depth``.
 
     The two kinds may come from one network and err together, so both are no surer than the surer of them.
 
     Args:
-      scale, rotation: the mean face's pose under these landmarks, in their unit.
+      scale: the mean face's under these landmarks, in their unit.
+      rotation: the same pose's.
 
     Returns:
       ``xyz`` (3, L); ``weight`` (L,), how sure each is in the image, of mean 1 for a face from the front; and how sure
@@ -165,7 +166,8 @@ def independent(
     """Corrected landmarks less the errors that they have in common.
 
     Args:
-      scale, rotation: the mean face's pose under them, in their unit.
+      scale: the mean face's under them, in their unit.
+      rotation: the same pose's.
       weight: of less than 1 a landmark counts as lying nearer to the mean face, of 0 on it.
     """
     yaw, mean = yaw_deg(rotation), recentred(model.centred, weight)
