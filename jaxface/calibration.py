@@ -148,8 +148,9 @@ def corrected(
     xy = xy - mean_point(xy - xyz[:2], weight)[:, None]
     sure_2d, sure_3d = 1 / variance_2d, 1 / variance_3d[:, 0]
     merged = (sure_2d * xy + sure_3d * xyz[:2]) / (sure_2d + sure_3d)
-    sure = jnp.maximum(sure_2d, sure_3d)
-    front = 1 / jnp.maximum(jnp.minimum(table.variance_2d[0], table.variance_3d[0, :, 0]), _LEAST_MM2)
+    surer = lambda flat, deep: 1 / jnp.maximum(jnp.minimum(flat, deep), _LEAST_MM2)
+    sure = surer(variance_2d, variance_3d[:, 0])
+    front = surer(table.variance_2d[0], table.variance_3d[0, :, 0])
     depth = jnp.minimum((1 / variance_3d[:, 1]).mean() / sure.mean(), 1.0)
     own = sure / front.mean() / between(table.own, yaw)
     return jnp.concatenate([merged, xyz[2:]]), own if weight is None else weight * own, depth

@@ -139,8 +139,13 @@ def shape_displacement(coefficients: Float[Array, "N"], problem: ShapeProblem) -
 def whitened(displacement: Float[Array, "3 L"], target: Target) -> Float[Array, "3*L"]:
     """Displacements as residuals, whose plain sum of squares is the data part of Eq. 4."""
     square = target.axes[:, None] if target.weight is None else target.axes[:, None] * target.weight
-    positive = square > 0  # the root's slope at 0 is infinite: a weight of 0 takes no part
-    return (displacement * jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0)).ravel()
+    return (displacement * root(square)).ravel()
+
+
+def root(square: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """The roots of weights, of slope 0 at 0, where that of a root is infinite: a weight of 0 takes no part."""
+    positive = square > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0)
 
 
 def gram(basis: Float[Array | np.ndarray, "3 L N"], weight: Float[Array, "L"] | None):

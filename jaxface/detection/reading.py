@@ -28,7 +28,8 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode) and not Path(path).is_dir():
+        mode = os.stat(path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise ValueError("not a file")
         # libtiff logs what is raised here; Pillow warns of a size that is checked here, and of odd metadata
         with quiet(), Image.open(path) as opened:

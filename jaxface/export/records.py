@@ -32,8 +32,7 @@ def write_npz(path: str | Path, result: FitResult, landmarks: Landmarks) -> None
     ``weight_2d`` (), ``weight_3d`` (), ``cost`` (), ``iterations`` (), ``status`` (), ``landmark_weight`` (L,), absent
     if all counted alike, ``landmarks_xy`` (L, 2), ``landmarks_xyz`` (L, 3), ``landmarks_weight`` (L,), absent if all
     are believed alike; and the strings ``variant``, ``landmarks_scheme`` and ``landmarks_detector``, absent if it is
-    not known. Units and frames are those of ``FitResult``, ``Pose`` and
-    ``Landmarks``.
+    not known. Units and frames are those of ``FitResult``, ``Pose`` and ``Landmarks``.
 
     Raises:
       ValueError: the folder does not exist.
@@ -139,7 +138,7 @@ def write_json(
         "options": options,
         "versions": versions(),
     }
-    atomic_write(path, (json.dumps(plain(record), indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
+    atomic_write(path, json_file(plain(record)))
 
 
 def versions() -> dict[str, str | None]:
@@ -151,6 +150,11 @@ def versions() -> dict[str, str | None]:
         except metadata.PackageNotFoundError:
             found[package] = None
     return found
+
+
+def json_file(record: dict) -> bytes:
+    """The content of a JSON file; raises a ``ValueError`` for a number that is not finite, which JSON has not."""
+    return (json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
 def plain(value):

@@ -45,9 +45,7 @@ def fit(model: MorphableModel, landmarks: Landmarks, options: FitOptions = FitOp
     Raises:
       ValueError: an argument has a shape, kind or scheme that is not taken; the message names it.
     """
-    check(model, landmarks, options, batch=False)
-    options = settled(options, model, landmarks.scheme, landmarks.detector)
-    landmarks = floating(landmarks)
+    landmarks, options = _taken(model, landmarks, options, batch=False)
     return _fit(*at_landmarks(model, landmarks, options), landmarks, options)
 
 
@@ -59,9 +57,7 @@ def fit_batch(model: MorphableModel, landmarks: Landmarks, options: FitOptions =
     devices when it divides evenly among them (over several CPU devices with the default solver alone).
     A face that cannot be fitted changes no other one. Args, raises: as ``fit``.
     """
-    check(model, landmarks, options, batch=True)
-    options = settled(options, model, landmarks.scheme, landmarks.detector)
-    landmarks = floating(landmarks)
+    landmarks, options = _taken(model, landmarks, options, batch=True)
     split = _split(landmarks.xy, options)
     if split is not None:
         put = jax.sharding.reshard if isinstance(split.mesh, AbstractMesh) else jax.device_put
@@ -79,9 +75,7 @@ def cost_history(
     the last is the result's ``cost``. The rounds before solve at weights of their own, those of their yaw: a value may
     be lower than a later one. Of a face that cannot be fitted they mean nothing. Args, raises: as ``fit``.
     """
-    check(model, landmarks, options, batch=False)
-    options = settled(options, model, landmarks.scheme, landmarks.detector)
-    landmarks = floating(landmarks)
+    landmarks, options = _taken(model, landmarks, options, batch=False)
     return _costs(*at_landmarks(model, landmarks, options), landmarks, options)
 
 
@@ -173,19 +167,20 @@ def require_result(result: FitResult) -> None:
 def at_landmarks(model: MorphableModel, landmarks: Landmarks, options: FitOptions) -> tuple[LandmarkModel, Coordinates]:
     """The model at the landmarks in the fit's precision: kept with a concrete model, traced with a traced one."""
     dtype = jnp.result_type(model.mean.dtype, *(leaf.dtype for leaf in jax.tree.leaves(landmarks)))
-    single = options.solver == "structured" and dtype == jnp.float32  # the others are there to be exact
+    traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(model))
+    # The other solvers are there to be exact; and what patterns leave out a traced model's own slope does not.
+    single = options.solver == "structured" and dtype == jnp.float32 and not traced
     march = options.contour == "march"
     unit = (options.identity_prior / options.expression_prior) ** 0.5
     table = load_calibration(options.calibration, landmarks.scheme) if options.calibration else None
     key = landmarks.scheme, dtype, unit, single, march, table
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(model)):
+    if traced:
         if march:
             raise ValueError(
                 "options.contour='march': got a model that is traced, takes one whose mean face is known: "
                 "let the compiled function close over the model"
             )
-        # NumPy's einsum takes none of the traced ones; and what patterns leave out a model's own slope does not
-        return _restricted(jax.tree.map(jnp.asarray, model), *key[:3], False, *key[4:])
+        return _restricted(jax.tree.map(jnp.asarray, model), *key)  # NumPy's einsum takes none of the traced ones
     kept = _AT_LANDMARKS.setdefault(model, {})
     here = *key, get_abstract_mesh()  # whose arrays no other mesh takes
     if here not in kept:
@@ -223,6 +218,12 @@ def floating(landmarks: Landmarks) -> Landmarks:
     return replace(jax.tree.map(as_float, landmarks), detector=None)
 
 
+def _taken(model: MorphableModel, landmarks: Landmarks, options: FitOptions, batch: bool):
+    """Landmarks and options as a fit takes them, checked and settled."""
+    check(model, landmarks, options, batch)
+    return floating(landmarks), settled(options, model, landmarks.scheme, landmarks.detector)
+
+
 def check(model: MorphableModel, landmarks: Landmarks, options: FitOptions, batch: bool) -> None:
     """Raise for arguments that no fit takes."""
     if not isinstance(landmarks, Landmarks):
@@ -245,7 +246,7 @@ def check(model: MorphableModel, landmarks: Landmarks, options: FitOptions, batc
         if name == "weight" and value is None:
             continue
         kind = getattr(value, "dtype", None)
-        kinds = (jnp.floating, jnp.integer, jnp.bool_)[: 3 if name == "weight" else 2]
+        kinds = (jnp.floating, jnp.integer) + ((jnp.bool_,) if name == "weight" else ())
         if kind is None or not any(jnp.issubdtype(kind, real) for real in kinds):
             given = type(value).__name__ if kind is None else kind
             raise ValueError(f"landmarks.{name}: got {given}, takes an array of real numbers, of NumPy or JAX")

@@ -24,7 +24,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 from jaxface.camera import HIGHEST
-from jaxface.energies import centred
+from jaxface.energies import centred, root
 from jaxface.fitting.api import check, require_result
 from jaxface.fitting.options import FitOptions
 from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478, NOSE_TIP
@@ -200,11 +200,9 @@ def motion(model: LandmarkModel, result: FitResult, weight: Float[Array, "L"]) -
     seen = centred(jnp.matmul(rotation, face.T, precision=HIGHEST), weight)
     both = result.weight_2d + result.weight_3d
     axes = jnp.stack([both, both, result.weight_3d]) / jnp.where(both > 0, both, 1.0)  # D; 0 of a face not fitted
-    square = axes[:, None] * weight
-    positive = square > 0  # the root's slope at 0 is infinite
-    root = jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0)[..., None]
-    moved = root * jnp.moveaxis(jax.vmap(centred, (0, None))(basis, weight), 0, -1)
-    pose = root * pose_motion(seen)
+    heed = root(axes[:, None] * weight)[..., None]
+    moved = heed * jnp.moveaxis(jax.vmap(centred, (0, None))(basis, weight), 0, -1)
+    pose = heed * pose_motion(seen)
     square = jnp.einsum("clk,clj->kj", pose, pose, precision=HIGHEST)
     cross = jnp.einsum("clk,cln->kn", pose, moved, precision=HIGHEST)
     safe = square + jnp.where(both > 0, 0.0, 1.0) * jnp.eye(4, dtype=square.dtype)

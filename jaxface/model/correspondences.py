@@ -16,8 +16,8 @@ LEFT_EYE = slice(42, 48)
 OUTER_LIPS = slice(48, 60)
 INNER_LIPS = slice(60, 68)
 INNER = slice(17, 68)
-NOSE_TIP = 30
 """All but the jaw."""
+NOSE_TIP = 30
 
 # fmt: off
 IBUG68_FROM_MEDIAPIPE478 = np.array([

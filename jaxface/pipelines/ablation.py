@@ -1,6 +1,5 @@
 """The ablation from people, or from AFLW2000-3D's landmarks, to tables, JSON and a picture."""
 
-import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from jaxface.evaluation.ablation import Cell, ShapeError, by_yaw, fits
 from jaxface.evaluation.noise import measured, simulated
 from jaxface.evaluation.subjects import NODDING_DEG, Subjects, subjects
 from jaxface.export.files import atomic_write, png
-from jaxface.export.records import plain, versions
+from jaxface.export.records import json_file, plain, versions
 from jaxface.fitting import FitOptions, vertices
 from jaxface.model.morphable import MorphableModel
 from jaxface.model.readers.checks import ModelFileError, numbers
@@ -203,6 +202,4 @@ def _picture(model: MorphableModel, error: ShapeError, results: dict[str, FitRes
 
 
 def _write_json(path: Path, report: Report) -> None:
-    record = plain(asdict(report) | {"versions": versions()})
-    text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False)
-    atomic_write(path, (text + "\n").encode())
+    atomic_write(path, json_file(plain(asdict(report) | {"versions": versions()})))

@@ -1,6 +1,5 @@
 """Predictions from files to measured errors and files that show them, each pair allowed to fail with a sentence."""
 
-import json
 import time
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,7 +13,7 @@ from jaxface.evaluation.faces import load_points, read_face
 from jaxface.evaluation.protocols import PROTOCOLS, Measured, over_pairs, statistics
 from jaxface.export.error_mesh import write_error_mesh
 from jaxface.export.files import Inputs, atomic_write, png
-from jaxface.export.records import read_npz, versions
+from jaxface.export.records import json_file, read_npz, versions
 from jaxface.model.morphable import MorphableModel
 from jaxface.pipelines.telling import telling
 from jaxface.rendering.error_map import draw_errors
@@ -187,5 +186,4 @@ def write_aflw2000(path: Path, report: Aflw2000Report) -> None:
 
 def _write_json(path: Path, record: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(record | {"versions": versions()}, indent=2, allow_nan=False, ensure_ascii=False)
-    atomic_write(path, (text + "\n").encode())
+    atomic_write(path, json_file(record | {"versions": versions()}))

@@ -161,7 +161,7 @@ def write_face(
     Raises:
       ValueError: one of the files would replace an input.
     """
-    options = options if together else settled(options, model, landmarks.scheme, landmarks.detector)
+    options = settled(options, model, landmarks.scheme, landmarks.detector)
     name = readable_name(source)
     of_another = _recorded(into, "source") not in (None, name)
     with staged(into, source, inputs) as staging:

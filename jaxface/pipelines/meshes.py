@@ -86,7 +86,7 @@ def select(rows: Path, where: str | None = None, limit: int | None = None) -> Se
     files = parts if rows.is_dir() else [rows]
     if not files or not rows.exists():
         raise ValueError(f"{rows}: takes a folder that jaxface dataset wrote, or one of its Parquet files")
-    for file in files:
+    for file in parts if rows in parts else files:
         read_part(file, [])
     try:
         found = ds.dataset([str(file) for file in files], format="parquet")

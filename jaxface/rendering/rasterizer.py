@@ -123,8 +123,8 @@ def _barycentric(vertices: np.ndarray, triangles: np.ndarray, triangle: np.ndarr
     a, b, c = np.moveaxis(vertices[triangles, :2], 1, 0)
     (ux, uy), (vx, vy) = (b - a).T, (c - a).T
     area = ux * vy - uy * vx
-    along = np.stack([vy, -uy], axis=-1) / np.where(area == 0, 1.0, area)[:, None]  # how β and γ grow with x, ...
-    down = np.stack([-vx, ux], axis=-1) / np.where(area == 0, 1.0, area)[:, None]  # ... and with y
+    area = np.where(area == 0, 1.0, area)[:, None]
+    along, down = np.stack([vy, -uy], axis=-1) / area, np.stack([-vx, ux], axis=-1) / area  # β and γ by x, and by y
     x, y = columns + 0.5 - a[shown, 0], rows + 0.5 - a[shown, 1]
     single = lambda values: values.astype(np.float32)
     others = single(x)[:, None] * single(along)[shown] + single(y)[:, None] * single(down)[shown]
