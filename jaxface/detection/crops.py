@@ -25,7 +25,7 @@ class Crop(NamedTuple):
         return bool(max(moved, grown, abs(self.angle - other.angle)) < part)
 
     def affine(self, side: int) -> np.ndarray:
-        """(2, 3): from pixels of the square of that side to those of the image."""
+        """(2, 3): from pixels of the square of that side to those of the image, of which both count from the corner."""
         turn = turned(self.angle) * (self.width / side, self.height / side)
         return np.column_stack([turn, (self.x, self.y) - turn.sum(axis=1) * side / 2])
 
@@ -33,9 +33,11 @@ class Crop(NamedTuple):
         """The square (side, side, 3) uint8 of an (H, W, 3) uint8 image; beyond it black, or as its edge goes on."""
         import cv2
 
+        affine = self.affine(side)
+        affine[:, 2] += affine[:, :2].sum(axis=1) / 2 - 0.5  # OpenCV counts from the middle of the first pixel
         return cv2.warpAffine(
             image,
-            self.affine(side),
+            affine,
             (side, side),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_CONSTANT if black else cv2.BORDER_REPLICATE,

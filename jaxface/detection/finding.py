@@ -75,7 +75,7 @@ class FaceFinder:
 
     def averaged(self, image: np.ndarray, points: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "478 3"]:
         """The mean of four further looks at the face that was found at ``points``; of looks that are mirror images of
-        each other, so that a face and its mirror image get points that are, up to half a pixel of the network."""
+        each other, so that a face and its mirror image get points that are."""
         crop, looks = crop_around(points), []
         for size, turn in _LOOKS:
             for mirrored, angle in ((False, crop.angle + turn), (True, crop.angle - turn)):
