@@ -112,11 +112,13 @@ def test_a_file_that_breaks_off_is_refused(tmp_path, photograph, suffix):
 def test_what_is_no_image_is_refused_in_one_sentence(tmp_path):
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "text.jpg").write_text("a face\n" * 99)
+    Image.new("RGB", (8, 8)).save(tmp_path / "program.jpg", format="EPS")
     for name, sentence in (
         ("missing.jpg", "no such file"),
         ("", "a folder; give the image files in it"),
         ("empty.jpg", "the file is empty"),
         ("text.jpg", "not an image in a format that Pillow reads; save it as JPEG or PNG"),
+        ("program.jpg", "PostScript, a program and not an image; save it as JPEG or PNG"),
         ("x" * 300, "cannot be read .File name too long."),
         ("text.jpg/under.jpg", "cannot be read .Not a directory."),
         ("nul\0.jpg", "cannot be read .embedded null byte."),

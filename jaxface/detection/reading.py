@@ -33,6 +33,8 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
             raise ValueError("not a file")
         # libtiff logs what is raised here; Pillow warns of a size that is checked here, and of odd metadata
         with quiet(), Image.open(path) as opened:
+            if opened.format == "EPS":  # Ghostscript would run it
+                raise ValueError("PostScript, a program and not an image; save it as JPEG or PNG")
             width, height = opened.size
             if width * height > max_pixels:
                 raise Image.DecompressionBombError
