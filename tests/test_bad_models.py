@@ -1,6 +1,7 @@
 """Damaged and hostile face models: a sentence that names the file and the field, and nothing is executed."""
 
 import io
+import os
 import pickle
 import struct
 import zipfile
@@ -57,6 +58,8 @@ def own_arrays(path):
         ("uv_vertices", lambda a: a[::-1], "the field 'uv_vertices' disagrees with the triangles"),
         ("landmarks/ibug68/triangle", lambda a: a + 99999, "the field 'landmarks/ibug68/triangle' has indices"),
         ("landmarks/ibug68/barycentric", lambda a: a[:67], "'landmarks/ibug68/barycentric' has shape (67, 3)"),
+        ("landmarks/ibug68/barycentric", lambda a: 5 * a, "'landmarks/ibug68/barycentric' has rows of another sum than 1"),
+        ("expression_names", lambda a: a[:2], "the field 'expression_names' has 2 names; takes 6 of them, or none"),
     ],
 )
 def test_own_format_names_the_bad_field(small, tmp_path, name, change, message):
@@ -332,6 +335,9 @@ def test_files_of_no_known_format_are_refused(tmp_path):
         (tmp_path / "thing").write_bytes(content)
         with pytest.raises(ModelFileError, match="thing: not a jaxface .npz nor a file of Basel, FLAME, ICT or Surrey"):
             load_model(tmp_path / "thing")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ModelFileError, match="pipe: not a file"):
+        load_model(tmp_path / "pipe")
     with pytest.raises(ModelFileError, match="missing.npz: no such file"):
         load_model("missing.npz")
     with pytest.raises(ModelFileError, match="nowhere/face: no such file"):

@@ -25,6 +25,8 @@ def read(path: Path) -> MorphableModel:
     identity = numbers(path, "identity", data.get("identity"), (vertices, 3, "N"))
     expression = numbers(path, "expression", data.get("expression"), (vertices, 3, "N"))
     name, licence, names = (_text(path, field, data.get(field)) for field in _TEXTS)
+    if names.size not in (0, expression.shape[-1]):
+        raise bad_field(path, "expression_names", f"has {names.size} names", f"{expression.shape[-1]} of them, or none")
     return MorphableModel(
         mean=jax.device_put(mean),
         identity=jax.device_put(identity),
@@ -53,6 +55,8 @@ def _embedding(path: Path, scheme: Scheme, data: dict, faces: int) -> Embedding:
     name, points = f"landmarks/{scheme}", POINTS[scheme]
     triangle = indices(path, f"{name}/triangle", data.get(f"{name}/triangle"), (points,), faces)
     barycentric = numbers(path, f"{name}/barycentric", data.get(f"{name}/barycentric"), (points, 3))
+    if not np.allclose(barycentric.sum(axis=1), 1, atol=1e-3):
+        raise bad_field(path, f"{name}/barycentric", "has rows of another sum than 1", "barycentric coordinates")
     return Embedding(jax.device_put(triangle), jax.device_put(barycentric))
 
 

@@ -19,6 +19,8 @@ def read_model(path: Path) -> MorphableModel:
     """
     if path.is_dir():
         return ict.read_folder(_ict_folder(path))
+    if path.exists() and not path.is_file():
+        raise ModelFileError(f"face model {path}: not a file")
     try:
         with path.open("rb") as file:
             head = file.read(16)
