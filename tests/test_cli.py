@@ -279,6 +279,8 @@ def test_no_opengl_is_one_line(jaxface, tmp_path, photograph, monkeypatch):
 
     monkeypatch.setattr("jaxface.rendering.rasterizer._context", no_context)
     assert one_line(jaxface("fit", photograph, "-o", "out"), 1) == f"{photograph}: drawing needs OpenGL 3.3 off screen"
+    drawn = jaxface("model", "info", "--picture", "drawn.png")
+    assert drawn.exit_code == 1 and drawn.stderr == "Error: drawing needs OpenGL 3.3 off screen\n"
     assert names(tmp_path) == set()
 
 
@@ -391,6 +393,12 @@ def test_a_model_that_is_read_is_not_replaced(jaxface, tmp_path, monkeypatch, sm
         says = one_line(jaxface("model", "info", "a.npz", option, "a.npz"), 2)
         assert f"for {option}: a.npz is the model that is read; takes a PNG to write" in says
     assert names(tmp_path) == {"a.npz"} and (tmp_path / "a.npz").read_bytes() == before
+
+
+def test_two_pictures_take_two_files(jaxface, tmp_path):
+    says = one_line(jaxface("model", "info", "--picture", "a.png", "--people", "./a.png"), 2)
+    assert "for --people: a.png is for --picture; takes another file" in says
+    assert names(tmp_path) == set()
 
 
 @pytest.mark.parametrize("option", ["--picture", "--people"])

@@ -32,7 +32,7 @@ class _OneLineErrors(TyperGroup):
             code = error.exit_code
         except (typer.Abort, KeyboardInterrupt):
             code = 130
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # RuntimeError: no OpenGL, or no device that JAX can use
             _tell(str(error))
             code = 1
         sys.exit(code)

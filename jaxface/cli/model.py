@@ -43,6 +43,8 @@ def info(
             raise typer.BadParameter(f"{file} does not end in .png; takes a PNG to write", param_hint=option)
         if file:
             require_writable(file.parent, option)
+    if picture and people and picture.absolute() == people.absolute():
+        raise typer.BadParameter(f"{people} is for --picture; takes another file", param_hint="--people")
     model = face_model(source, "SOURCE")
     said = describe(model)
     table = Table(box=None, show_header=False, pad_edge=False)
