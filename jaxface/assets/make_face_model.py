@@ -82,9 +82,9 @@ def _owners(head: Head) -> np.ndarray:
     return owners
 
 
-def report(model: MorphableModel, count: int = 2000) -> str:
-    """The table of distances, human and of random faces of the model."""
-    random = np.random.default_rng(SEED + 1).normal(size=(count, model.identity.shape[-1]))
+def report(model: MorphableModel) -> str:
+    """The table of distances, human and of 2,000 random faces of the model."""
+    random = np.random.default_rng(SEED + 1).normal(size=(2000, model.identity.shape[-1]))
     basis = model.landmark_positions(jnp.moveaxis(model.identity, -1, 0), "ibug68")
     landmarks = np.asarray(model.landmark_positions(model.mean, "ibug68")) + np.tensordot(random, np.asarray(basis), 1)
     measured = _people.distances(landmarks)

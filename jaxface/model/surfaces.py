@@ -146,7 +146,7 @@ def solve(matrix, right: np.ndarray) -> np.ndarray:
     except RuntimeError:
         solution = np.array([np.nan])
     if not np.isfinite(solution).all():
-        raise ValueError("the mesh is too irregular to be registered")
+        raise ValueError("the mesh is too irregular: it is torn or flat")
     return solution
 
 

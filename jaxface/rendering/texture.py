@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxface.detection.reading import require_photograph
 from jaxface.model.morphable import MorphableModel
+from jaxface.model.surfaces import edges, solve
 from jaxface.rendering.observation import Observation, observe, smoothstep
 from jaxface.rendering.posed import image_vertices
 from jaxface.rendering.rasterizer import rasterize
@@ -114,14 +115,11 @@ def _spread(values: np.ndarray, belief: np.ndarray, triangles: np.ndarray, defau
     Solves (W + L + ε) x = W values + ε default, with L the mesh's graph Laplacian, W = ``FAITH`` belief² and
     ε = ``STIFFNESS``.
     """
-    import scipy.sparse as sparse
-    from scipy.sparse.linalg import splu
+    from scipy import sparse
+    from scipy.sparse.csgraph import laplacian
 
-    count = len(values)
-    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    links = sparse.coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
-    links = ((links + links.T) > 0).astype(float)
+    pairs = edges(triangles)[0]
+    links = sparse.coo_array((np.ones(len(pairs)), pairs.T), shape=(len(values), len(values)))
     weight = FAITH * belief.astype(float) ** 2
-    matrix = sparse.diags_array(weight + links.sum(axis=1) + STIFFNESS) - links
-    right = weight[:, None] * values + STIFFNESS * default
-    return splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(right)
+    matrix = sparse.diags_array(weight + STIFFNESS) + laplacian(links + links.T)
+    return solve(matrix, weight[:, None] * values + STIFFNESS * default)
