@@ -14,7 +14,7 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#0
 MARKERS = "osD^vP*X"
 
 
-def draw(series: dict[str, list], sgemm: float, folder: Path) -> list[Path]:
+def draw(series: dict[str, list], sgemm: float, folder: Path) -> None:
     """Write each picture whose curves were measured, as PNG."""
     pictures = {
         "batch": (_batch, "batch"),
@@ -24,16 +24,12 @@ def draw(series: dict[str, list], sgemm: float, folder: Path) -> list[Path]:
         "cost": (_cost, "cost"),
         "million": (_million, "million"),
     }
-    written = []
     for name, (picture, needed) in pictures.items():
         if not series.get(needed):
             continue
         figure = picture(series, sgemm)
-        path = folder / f"{name}.png"
-        figure.savefig(path, dpi=130)
+        figure.savefig(folder / f"{name}.png", dpi=130)
         plt.close(figure)
-        written.append(path)
-    return written
 
 
 def _axes(columns: int = 1, **labels):

@@ -20,8 +20,9 @@ def least_flops(points: int, components: int, iterations: int = 4, steps: int = 
     return 2.0 * iterations * (landmarks_and_right_hand_side + steps * step)
 
 
-def sgemm_rate(size: int = 2048) -> float:
+def sgemm_rate() -> float:
     """FLOP/s of a float32 matrix product at full precision: XLA's, or on a CPU NumPy's BLAS where that is faster."""
+    size = 2048
     one, two = np.random.default_rng(0).normal(size=(2, size, size)).astype(np.float32)
     product = jax.jit(lambda a, b: jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST))
     a, b = jax.device_put((one, two))

@@ -26,22 +26,22 @@ import pyarrow.parquet as pq
 
 from jaxface import camera
 from jaxface.export.files import atomic_write
-from jaxface.types import PAPER, POINTS, FitResult, Landmarks, Pose, Scheme, Status
+from jaxface.types import PAPER, POINTS, FitResult, Landmarks, Pose, Status
 
 _RECORD = b"jaxface"
 _FILLED_UP = 256
 _FEW_VALUES = ["source", "error", "status"]
 
 
-def schema(record: dict, scheme: Scheme = "ibug68", detector: str | None = None, variant: str = PAPER) -> pa.Schema:
+def schema(record: dict, detector: str | None = None, variant: str = PAPER) -> pa.Schema:
     """The columns.
 
     Args:
       record: what the rows are made with, as plain JSON values; kept in the files.
-      scheme, detector: of the landmarks.
+      detector: of the landmarks, which are the 68.
       variant: of the fits.
     """
-    record = record | {"scheme": scheme, "detector": detector, "variant": variant}
+    record = record | {"scheme": "ibug68", "detector": detector, "variant": variant}
     number, numbers = pa.float32(), pa.list_(pa.float32())  # lists of a fixed size take no nulls before pyarrow 26
     columns = {
         "source": pa.string(),
