@@ -45,7 +45,7 @@ _SENTENCES = {
     Status.CONVERGED: "fitted: a further iteration would not move the face",
     Status.MAX_ITERATIONS: "fitted: the face still moved a little in the last iteration",
     Status.NON_FINITE_INPUT: "not fitted: a landmark is not a finite number",
-    Status.DEGENERATE_LANDMARKS: "not fitted: the landmarks coincide, lie on a line or weigh nothing: no pose",
+    Status.DEGENERATE_LANDMARKS: "not fitted: the landmarks coincide, lie on a line or too few count: no pose",
     Status.DIVERGED: "not fitted: the solution left the finite numbers",
 }
 

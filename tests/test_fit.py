@@ -12,6 +12,7 @@ import pytest
 import jaxface
 from jaxface import FitOptions, Landmarks, Status
 from jaxface.calibration import CALIBRATED, EMBEDDED
+from jaxface.fitting import api
 from jaxface.fitting.options import settled
 
 # Alternation is slow along what pose and shape share, such as size.
@@ -45,6 +46,13 @@ def test_exact_landmarks_give_back_their_face(x64, small, face, solver, euler_de
 def test_single_precision_stays_single_where_double_is_on(x64, small, face):
     result = jaxface.fit(small, face()[0])
     assert {leaf.dtype for leaf in jax.tree.leaves(result)} == {np.dtype(np.float32), np.dtype(np.int32)}
+
+
+@pytest.mark.parametrize("loss", ["squared", "robust"])
+def test_all_is_in_the_widest_precision_that_anything_has(x64, small, face, loss):
+    landmarks, mask = face(dtype=np.float64)[0], np.arange(68) > 5
+    result = jaxface.fit(small, replace(landmarks, weight=mask), FitOptions(loss=loss))
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(result)} == {"float64", "int32"}
 
 
 def test_the_stock_solver_keeps_the_landmarks_precision_too(x64, small, face):
@@ -223,6 +231,12 @@ def test_wrong_arguments_are_named(small, change, message):
         jaxface.fit(small, landmarks)
 
 
+@pytest.mark.parametrize("call", [jaxface.vertices, jaxface.uncertainty])
+def test_what_is_no_model_is_named(small, face, call):
+    with pytest.raises(ValueError, match="model: got str, takes a jaxface.MorphableModel, as jaxface.load_model gives"):
+        call.__wrapped__("face.npz", jaxface.fit(small, face()[0]))  # past the type checks
+
+
 def options_with(option, value):
     """Past the type checks that tests switch on."""
     options = object.__new__(FitOptions)
@@ -265,6 +279,15 @@ def test_landmarks_whose_errors_are_known_are_fitted_with_their_calibration(smal
     named = jaxface.fit(small, landmarks, FitOptions(calibration=detector))
     jax.tree.map(np.testing.assert_array_equal, result, named)
     assert result.variant == named.variant == "calibrated"
+
+
+def test_another_calibration_compiles_nothing_anew(small, face):
+    landmarks = face()[0]
+    one, other = (partial(jaxface.fit, small, landmarks, FitOptions(calibration=name)) for name in CALIBRATED)
+    before = one()
+    compiled = api._fit._cache_size()
+    assert np.abs(other().identity - before.identity).max() > 1e-3
+    assert api._fit._cache_size() == compiled
 
 
 @pytest.mark.parametrize(

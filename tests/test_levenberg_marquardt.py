@@ -128,6 +128,10 @@ class TestSteps:
         params, state = flat.run(jnp.array([1.0, 2.0]))
         assert np.array_equal(params, [1.0, 2.0]) and state.status == Ending.SMALL_STEP
 
+    def test_a_start_at_a_solution_of_zeros_ends_there(self, x64):
+        params, state = ResidualLevenbergMarquardt(lambda x: x, **TIGHT).run(jnp.zeros(2))
+        assert np.array_equal(params, [0.0, 0.0]) and state.status == Ending.SMALL_STEP and state.iter_num == 1
+
 
 def started(damping, start, args):
     """Both classes' compiled updates, at the start of one random problem."""

@@ -23,8 +23,8 @@ def reference(pixels):
 
 
 def as_mediapipe(crop, side):
-    """The crop that MediaPipe looks at where it says that it looks at this one, and how far off (2,) it then places what
-    it sees: it cuts by the middles of pixels and places by their corners."""
+    """The crop that MediaPipe looks at where it says that it looks at this one, and how far off (2,) it then places
+    what it sees: it cuts by the middles of pixels and places by their corners."""
     off = crop.affine(side)[:, :2].sum(axis=1) / 2 - 0.5
     return crop._replace(x=crop.x - off[0], y=crop.y - off[1]), off
 

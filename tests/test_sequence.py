@@ -197,6 +197,24 @@ class TestPhotographs:
         apart = {second: float(jnp.linalg.norm(alpha - first.identity[0])) for second, alpha in identity.items()}
         assert apart[0.1] < 0.5 * apart[1.0] and apart[1e-4] < apart[0.1]
 
+    @pytest.mark.parametrize(
+        "believed, status",
+        [([30, 36, 45], Status.DEGENERATE_LANDMARKS), ([27, 28, 29, 30, 57], Status.DIVERGED)],
+        ids=["too few", "in the mean face's middle plane"],
+    )
+    @pytest.mark.parametrize("options", [FitOptions(), FitOptions(loss="robust")])
+    def test_a_picture_that_tells_no_pose_is_a_missing_one(self, small, pictures, options, believed, status):
+        landmarks, _ = pictures(3, noise_mm=2.0)
+        weight = np.ones(landmarks.xy.shape[:2], np.float32)
+        weight[1] = np.isin(np.arange(68), believed)
+        missing = replace(landmarks, xy=landmarks.xy.copy(), weight=weight)
+        missing.xy[1] = np.nan
+        result = jaxface.fit_sequence(small, replace(landmarks, weight=weight), options)
+        expected = jaxface.fit_sequence(small, missing, options)
+        assert result.status[1] == status and (result.status[::2] <= Status.MAX_ITERATIONS).all()
+        jax.tree.map(np.testing.assert_array_equal, at(result, np.s_[::2]), at(expected, np.s_[::2]))
+        assert jaxface.fit(small, replace(at(landmarks, 1), weight=weight[1]), options).status == status
+
     def test_no_face_at_all_is_the_mean_face(self, small, pictures):
         landmarks, _ = pictures(3)
         result = jaxface.fit_sequence(small, jax.tree.map(lambda leaf: leaf * np.float32(np.nan), landmarks))

@@ -192,7 +192,10 @@ class TestTransforms:
         slope = jax.jit(jax.grad(spread))(jax.tree.map(jnp.asarray, landmarks))
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope)) and np.abs(slope.xy).max() > 0
 
-    @pytest.mark.parametrize("wrong", [Errors(-1.0, 2.0, 1.0), Errors(2.0, np.nan, 1.0), Errors(2.0, 2.0, np.inf)])
+    @pytest.mark.parametrize(
+        "wrong",
+        [Errors(-1.0, 2.0, 1.0), Errors(2.0, np.nan, 1.0), Errors(2.0, 2.0, np.inf), Errors("a", 1, 1)],
+    )
     def test_errors_are_deviations(self, small, fitted, wrong):
         with pytest.raises(ValueError, match=r"errors\.\w+: got .*, takes a standard deviation in mm"):
             jaxface.uncertainty(small, fitted, errors=wrong)
@@ -238,6 +241,12 @@ class TestArguments:
         sure = jax.tree.map(lambda leaf: leaf[None], jaxface.uncertainty(small, fitted))
         with pytest.raises(ValueError, match=r"uncertainty: got a batch of shape \(1,\)"):
             sure.sample(small, fitted, jax.random.key(0), 3)
+        with pytest.raises(ValueError, match=r"result: got a batch of shape \(1,\)"):
+            jaxface.uncertainty(small, fitted).sample(small, batch, jax.random.key(0), 3)
+
+    def test_options_of_another_kind_are_named(self, small, fitted):
+        with pytest.raises(ValueError, match="options: got dict, takes a jaxface.FitOptions"):
+            jaxface.uncertainty.__wrapped__(small, fitted, None, {})
 
     def test_errors_of_another_kind_are_named(self, small, fitted):
         with pytest.raises(ValueError, match=r"errors: got tuple, takes jaxface.fitting.Errors\(front"):

@@ -28,7 +28,7 @@ CPU_FACES = range(64, 129)
 
 
 def fit(model: MorphableModel, landmarks: Landmarks, options: FitOptions = FitOptions()) -> FitResult:
-    """Fit the model to one face's landmarks with the method of the paper (Eqs 1-12).
+    """Fit the model to one face's landmarks (Eqs 1-12, and beyond them where ``options`` say so).
 
     Pure: ``jax.jit``, ``jax.vmap`` and ``jax.grad`` go through it. Everything is computed in the wider of the
     landmarks' and the model's precision.
@@ -45,8 +45,7 @@ def fit(model: MorphableModel, landmarks: Landmarks, options: FitOptions = FitOp
     Raises:
       ValueError: an argument has a shape, kind or scheme that is not taken; the message names it.
     """
-    landmarks, options = _taken(model, landmarks, options, batch=False)
-    return _fit(*at_landmarks(model, landmarks, options), landmarks, options)
+    return _fit(*_taken(model, landmarks, options, batch=False))
 
 
 def fit_batch(model: MorphableModel, landmarks: Landmarks, options: FitOptions = FitOptions()) -> FitResult:
@@ -57,12 +56,12 @@ def fit_batch(model: MorphableModel, landmarks: Landmarks, options: FitOptions =
     devices when it divides evenly among them (over several CPU devices with the default solver alone).
     A face that cannot be fitted changes no other one. Args, raises: as ``fit``.
     """
-    landmarks, options = _taken(model, landmarks, options, batch=True)
+    there, axes, landmarks, options = _taken(model, landmarks, options, batch=True)
     split = _split(landmarks.xy, options)
     if split is not None:
         put = jax.sharding.reshard if isinstance(split.mesh, AbstractMesh) else jax.device_put
         landmarks = jax.tree.map(lambda leaf: put(leaf, split), landmarks)
-    return _fit_batch(*at_landmarks(model, landmarks, options), landmarks, options, split)
+    return _fit_batch(there, axes, landmarks, options, split)
 
 
 def cost_history(
@@ -75,13 +74,13 @@ def cost_history(
     the last is the result's ``cost``. The rounds before solve at weights of their own, those of their yaw: a value may
     be lower than a later one. Of a face that cannot be fitted they mean nothing. Args, raises: as ``fit``.
     """
-    landmarks, options = _taken(model, landmarks, options, batch=False)
-    return _costs(*at_landmarks(model, landmarks, options), landmarks, options)
+    return _costs(*_taken(model, landmarks, options, batch=False))
 
 
 def vertices(model: MorphableModel, result: FitResult, camera: bool = False) -> Float[Array, "*b V 3"]:
     """The fitted mesh: in the model frame (mm), or as the camera sees it (pixels, z away from the viewer)."""
-    require_result(result)
+    require("model", model, MorphableModel)
+    require("result", result, FitResult)
     mesh = model.vertices(result.identity, result.expression)
     pose = result.pose
     return project(mesh, pose.scale, pose.rotation, pose.translation) if camera else mesh
@@ -158,15 +157,27 @@ def _split(xy: Array | np.ndarray, options: FitOptions) -> NamedSharding | None:
     return None if shares else split
 
 
-def require_result(result: FitResult) -> None:
-    """Raise a ``ValueError`` unless this is a fit."""
-    if not isinstance(result, FitResult):
-        raise ValueError(f"result: got {type(result).__name__}, takes a jaxface.FitResult, as jaxface.fit gives")
+_GIVEN_BY = {MorphableModel: ", as jaxface.load_model gives", Landmarks: ", as jaxface.detect gives", FitOptions: ""}
+_GIVEN_BY |= {FitResult: ", as jaxface.fit gives"}
+
+
+def require(name: str, value, kind: type) -> None:
+    """Raise a ``ValueError`` unless an argument is of this kind."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name}: got {type(value).__name__}, takes a jaxface.{kind.__name__}{_GIVEN_BY[kind]}")
+
+
+def require_amount(name: str, value, taken: str) -> None:
+    """Raise a ``ValueError`` unless this is one number of 0 or more, as far as is known of one that is traced."""
+    is_number = lambda: np.asarray(value).dtype.kind in "biuf" and 0 <= value < np.inf
+    if np.shape(value) or not (isinstance(value, Tracer) or is_number()):
+        raise ValueError(f"{name}: got {value!r}, takes {taken}")
 
 
 def at_landmarks(model: MorphableModel, landmarks: Landmarks, options: FitOptions) -> tuple[LandmarkModel, Coordinates]:
-    """The model at the landmarks in the fit's precision: kept with a concrete model, traced with a traced one."""
-    dtype = jnp.result_type(model.mean.dtype, *(leaf.dtype for leaf in jax.tree.leaves(landmarks)))
+    """The model at landmarks and in the precision that ``floating`` gave them: kept with a concrete model, traced with
+    a traced one."""
+    dtype = jnp.dtype(landmarks.xy.dtype)
     traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(model))
     # The other solvers are there to be exact; and what patterns leave out a traced model's own slope does not.
     single = options.solver == "structured" and dtype == jnp.float32 and not traced
@@ -206,32 +217,32 @@ def _restricted(
     return there, replace(axes, contour=contour, calibration=jax.tree.map(in_precision, table))
 
 
-def floating(landmarks: Landmarks) -> Landmarks:
-    """The landmarks in the precision that is in force, whole numbers as floats, and without the detector's name, for
-    which nothing is compiled anew. NumPy's arrays stay such, which a compiled function takes sooner than JAX makes
+def floating(landmarks: Landmarks, model: MorphableModel) -> Landmarks:
+    """The landmarks in their fit's precision, the widest of theirs and the model's, and without the detector's name,
+    for which nothing is compiled anew. NumPy's arrays stay such, which a compiled function takes sooner than JAX makes
     arrays of them; but copied, as it may read them after it has returned."""
+    kind = jnp.result_type(model.mean, *jax.tree.leaves(landmarks), jnp.float32)
 
     def as_float(leaf):
-        kind = jnp.result_type(leaf, jnp.float32)
         return leaf.astype(kind) if isinstance(leaf, jax.Array) else np.array(leaf, kind)
 
     return replace(jax.tree.map(as_float, landmarks), detector=None)
 
 
 def _taken(model: MorphableModel, landmarks: Landmarks, options: FitOptions, batch: bool):
-    """Landmarks and options as a fit takes them, checked and settled."""
+    """What a compiled fit takes: the model at the landmarks, these, and the options, checked and settled. A calibration
+    is part of the former, and for its name nothing is compiled anew."""
     check(model, landmarks, options, batch)
-    return floating(landmarks), settled(options, model, landmarks.scheme, landmarks.detector)
+    options = settled(options, model, landmarks.scheme, landmarks.detector)
+    landmarks = floating(landmarks, model)
+    return *at_landmarks(model, landmarks, options), landmarks, replace(options, calibration=None)
 
 
 def check(model: MorphableModel, landmarks: Landmarks, options: FitOptions, batch: bool) -> None:
     """Raise for arguments that no fit takes."""
-    if not isinstance(landmarks, Landmarks):
-        raise ValueError(
-            f"landmarks: got {type(landmarks).__name__}, takes a jaxface.Landmarks, as jaxface.detect gives"
-        )
-    if not isinstance(options, FitOptions):
-        raise ValueError(f"options: got {type(options).__name__}, takes a jaxface.FitOptions")
+    require("model", model, MorphableModel)
+    require("landmarks", landmarks, Landmarks)
+    require("options", options, FitOptions)
     scheme = landmarks.scheme
     if scheme not in model.landmarks:
         known = ", ".join(model.landmarks) or "none"

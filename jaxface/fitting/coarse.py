@@ -13,7 +13,7 @@ from jaxface.camera import HIGHEST
 from jaxface.solvers.lanes import joined
 from jaxface.types import Scheme
 
-_FEWEST = 4
+FEWEST = 4
 """So many points, not in a plane, have one affine camera; a side that leaves fewer tells no pose."""
 
 
@@ -32,7 +32,7 @@ def sides_of(points: Float[Array | np.ndarray, "3 L"], scheme: Scheme, weight: F
     """Of landmarks that weigh alike a matter of the model alone, in JAX or, of NumPy's points, in NumPy."""
     xp = points.__array_namespace__()
     heed = xp.where(visibility.silhouettes(scheme), 0.0, xp.ones_like(points[0]) if weight is None else weight)
-    told = xp.sum(heed > 0, axis=1) >= _FEWEST
+    told = xp.sum(heed > 0, axis=1) >= FEWEST
     heed = xp.where(told[:, None], heed, 1.0)
     share = heed / heed.sum(axis=1, keepdims=True)
     with jax.default_matmul_precision("highest"):

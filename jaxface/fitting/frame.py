@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jaxface import visibility
 from jaxface.camera import HIGHEST
 from jaxface.energies import mean_point
+from jaxface.fitting.coarse import FEWEST
 from jaxface.types import Landmarks, Status
 
 FLATNESS = 1e-4
@@ -52,9 +54,11 @@ def to_unit(landmarks: Landmarks, stand_in: Float[Array, "3 L"]) -> tuple[Unit, 
     both = jnp.concatenate([landmarks.xy.T, landmarks.xyz.T])
     weight, largest = landmarks.weight, jnp.max(jnp.abs(both))
     finite = jnp.isfinite(largest)  # a maximum is not a number where one of its numbers is none
-    ignored = False if weight is None else jnp.max(weight) <= 0
+    ignored = False
     if weight is not None:
         finite &= jnp.all(jnp.isfinite(weight))
+        left = (weight > 0) & ~visibility.silhouettes(landmarks.scheme)
+        ignored |= jnp.all(jnp.sum(left, axis=1) < FEWEST)
         weight = relative(jnp.where(finite, weight, 1.0))
         largest = jnp.max(jnp.where(weight > 0, jnp.abs(both), 0.0))
         both = jnp.clip(both, -_AWAY * largest, _AWAY * largest)  # what weighs nothing may lie anywhere

@@ -11,13 +11,11 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import jaxlie
-import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from jaxface import camera, energies, solvers
 from jaxface.camera import HIGHEST
-from jaxface.fitting.api import at_landmarks, check, floating
+from jaxface.fitting.api import at_landmarks, check, floating, require_amount
 from jaxface.fitting.chain import solve_chain
 from jaxface.fitting.coordinates import Coordinates
 from jaxface.fitting.frame import Frame, relative, to_unit
@@ -66,12 +64,10 @@ def fit_sequence(
     """
     check(model, landmarks, options, batch=True)
     options = joint(options)
-    is_number = lambda: np.asarray(smoothness).dtype.kind not in "OUS" and 0 <= smoothness < np.inf
-    if np.shape(smoothness) or not (isinstance(smoothness, Tracer) or is_number()):
-        raise ValueError(f"smoothness: got {smoothness!r}, takes one number of 0 or more")
+    require_amount("smoothness", smoothness, "one number of 0 or more")
     if not len(landmarks.xy):
         raise ValueError("landmarks: got 0 pictures, takes one or more")
-    landmarks = floating(landmarks)
+    landmarks = floating(landmarks, model)
     there, axes = at_landmarks(model, landmarks, options)
     return _fit_sequence(there, axes, landmarks, options, jnp.asarray(smoothness, there.mean.dtype))
 
@@ -89,6 +85,13 @@ def _fit_sequence(
     xy, xyz, weight = jax.vmap(partial(believed, model, axes, options))(unit)
     begin = lambda xy, xyz, weight: initial_pose(model, axes, xy, xyz, weight, options.variant, solve_pose)
     size, rotation, xy = jax.vmap(begin)(xy, xyz, weight)
+    # A picture whose pose is not told, as by four points in a plane, may not reach the others.
+    told = (size > 0) & jnp.isfinite(size + jnp.sum(rotation, (1, 2)) + jnp.sum(xy, (1, 2)))
+    status = jnp.where((status == Status.CONVERGED) & ~told, Status.DIVERGED, status)
+    frontal = jnp.ones_like(size[0]), jnp.asarray(camera.FRONTAL, xy.dtype), model.frontal[:2], model.frontal
+    even = None if weight is None else jnp.ones_like(weight[0])
+    keep = lambda value, otherwise: jnp.where(told.reshape(-1, *[1] * otherwise.ndim), value, otherwise)
+    size, rotation, xy, xyz, weight = jax.tree.map(keep, (size, rotation, xy, xyz, weight), (*frontal, even))
     # From here on in mm at the scale of the mean face, so that a large photograph says no more than a small one.
     unit = frame.radius * size
     xy, xyz = xy / size[:, None, None], xyz / size[:, None, None]

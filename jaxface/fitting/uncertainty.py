@@ -20,12 +20,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 from jaxface.camera import HIGHEST
 from jaxface.energies import centred, root
-from jaxface.fitting.api import check, require_result
+from jaxface.fitting.api import check, require, require_amount
 from jaxface.fitting.options import FitOptions
 from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478, NOSE_TIP
 from jaxface.model.morphable import LandmarkModel, MorphableModel
@@ -93,8 +92,9 @@ class Uncertainty:
         Raises:
           ValueError: this is of a batch.
         """
-        if batch := self.covariance.shape[:-2]:
-            raise ValueError(f"uncertainty: got a batch of shape {batch}, takes one face's; for many: jax.vmap")
+        for name, batch in ("uncertainty", self.covariance.shape[:-2]), ("result", np.shape(result.pose.scale)):
+            if batch:
+                raise ValueError(f"{name}: got a batch of shape {batch}, takes one face's; for many: jax.vmap")
         values, turn = jnp.linalg.eigh(self.covariance)
         normal = jax.random.normal(key, (count, len(values)), values.dtype)
         moved = jnp.matmul(normal * jnp.sqrt(jnp.maximum(values, 0.0)), turn.T, precision=HIGHEST)
@@ -127,13 +127,16 @@ def uncertainty(
       ValueError: ``result`` is a batch or of another model, ``landmarks`` are not what a fit takes, or ``errors`` are
         no `Errors`.
     """
-    require_result(result)
+    require("model", model, MorphableModel)
+    require("result", result, FitResult)
+    require("options", options, FitOptions)
     scheme: Scheme = _default_scheme(model)
     if landmarks is not None:
         check(model, landmarks, options, batch=False)
         scheme = landmarks.scheme
     elif result.landmark_weight is not None:
-        scheme = next(name for name, count in POINTS.items() if count == result.landmark_weight.shape[-1])
+        schemes: dict[int, Scheme] = {count: name for name, count in POINTS.items()}
+        scheme = schemes.get(result.landmark_weight.shape[-1], scheme)
     if batch := np.shape(result.pose.scale):
         raise ValueError(
             f"result: got a batch of shape {batch}, takes one face; "
@@ -147,8 +150,7 @@ def uncertainty(
     if errors is not None and not isinstance(errors, Errors):
         raise ValueError(f"errors: got {type(errors).__name__}, takes jaxface.fitting.Errors(front, profile, outside)")
     for name, deviation in (errors._asdict() if errors else {}).items():
-        if not isinstance(deviation, Tracer) and not 0 <= deviation < np.inf:
-            raise ValueError(f"errors.{name}: got {deviation}, takes a standard deviation in mm, 0 or more")
+        require_amount(f"errors.{name}", deviation, "a standard deviation in mm, 0 or more")
     return _uncertainty(model, result, scheme, options, errors or usual_errors(result.variant, scheme))
 
 

@@ -182,7 +182,7 @@ class ResidualLevenbergMarquardt(StructuredLevenbergMarquardt):
 
     def first_restraint(self, params, value, scale):
         length = jnp.linalg.norm(scale * params)
-        return jnp.where(length > 0, length, jnp.sqrt(2 * value))
+        return jnp.where(length > 0, length, jnp.where(value > 0, jnp.sqrt(2 * value), 1.0))
 
     def step(self, state: State):
         """The shortest of the damped steps if it is within the radius, else the one that reaches it.
