@@ -15,11 +15,11 @@ import argparse
 import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 from scipy.spatial import cKDTree
 
 import jaxface
 from jaxface.camera import euler_deg
+from jaxface.cli.ablation import table
 from jaxface.evaluation.ablation import ShapeError, by_yaw
 from jaxface.evaluation.subjects import subjects
 from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478, MEDIAPIPE478_MIRROR
@@ -103,12 +103,9 @@ def main() -> None:
         scale = true / size(np.asarray(model.landmark_positions(faces, "ibug68")))
         rows[name] = by_yaw(error(np.asarray(faces)), yaw)
         rows[f"{name}, of the true size"] = by_yaw(error(np.asarray(faces) * scale[:, None, None]), yaw)
-    first = rows["mean face"]
-    bins = (f"{name}{'' if name == 'all' else '°'} (n={cell.count})" for name, cell in first.items())
-    table = Table("micc85 mm", *bins, title=f"people of {ict.name}, faces of {model.name}")
-    for name, cells in rows.items():
-        table.add_row(name, *(f"{cell.mean:.2f} ±{cell.half:.2f}" for cell in cells.values()))
-    Console(width=160).print(table)
+    console = Console(width=160)
+    console.print(f"people of {ict.name}, faces of {model.name}")
+    console.print(table("micc85 mm", rows))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from small_model import small_landmarks, small_result
 import jaxface.pipelines.evaluation as pipeline
 from jaxface.evaluation import aflw2000
 from jaxface.evaluation.datasets import find_pairs
-from jaxface.export.records import write_npz
+from jaxface.export.records import read_npz, write_npz
 from jaxface.rendering.error_map import RANGE_MM, error_colours
 from jaxface.rendering.posed import image_landmarks
 
@@ -294,7 +294,8 @@ class TestDataSets:
             "subject_02: mesh fits/subject_02.obj: no such file",
         ]
         write(tmp_path / "more/subject_03.ply", face)
-        assert "subject_03/Model: has no *.obj in frontal1/obj or frontal2/obj" in run("more", root).stderr
+        result = run("more", root, "-o", "out")
+        assert result.stderr.endswith(f"subject_03: mesh {root}/subject_03/Model/frontal1/obj/*.obj: no such file\n")
 
     def test_what_a_data_set_lacks_is_named(self, run, tmp_path, face):
         root = tmp_path / "NoW"
@@ -303,7 +304,14 @@ class TestDataSets:
         write(tmp_path / "fits/a.ply", face)
         assert "imagepathsvalidation.txt: no such file" in run("fits", root).output
         (root / "imagepathsvalidation.txt").write_text("A/selfie/1.jpg\n")
-        assert "has no *.obj" in run("fits", root).output
+        write(tmp_path / "fits/A/selfie/1.ply", face, ".txt")
+        assert "scans/A/*.obj: no such file" in run("fits", root).output
+        (root / "imagepathsvalidation.txt").write_text("\n")
+        assert (
+            "imagepathsvalidation.txt: is empty; takes a line SUBJECT/CHALLENGE/IMAGE.jpg" in run("fits", root).output
+        )
+        (root / "imagepathsvalidation.txt").write_text("1.jpg\n")
+        assert "has a line '1.jpg'; takes SUBJECT/CHALLENGE/IMAGE.jpg" in run("fits", root).output
         (tmp_path / "Florence/subject_01/Model").mkdir(parents=True)
         assert "has no mesh for a subject of" in run("fits", "Florence").output
 
@@ -347,10 +355,32 @@ class TestAflw2000:
 
     def test_what_is_wrong_is_said(self, run, data):
         assert "takes AFLW2000-3D's folder" in run("fits", "-p", "aflw2000").output
-        assert "has no .mat file" in run("AFLW2000", "fits", "-p", "aflw2000").output
+        assert "it has no .mat file" in run("AFLW2000", "fits", "-p", "aflw2000").output
         assert "has no prediction for an image" in run("AFLW2000", "AFLW2000", "-p", "aflw2000").output
         (data / "fits/image00004.npy").touch()
         assert "image00004.npy: cannot be read" in run("fits", "AFLW2000", "-p", "aflw2000").output
-        savemat(data / "AFLW2000/image00002.mat", {"pt2d": np.zeros((2, 21))})
-        result = run("fits", "AFLW2000", "-p", "aflw2000")
-        assert result.exit_code == 2 and "image00002.mat: cannot be read as AFLW2000-3D's" in result.output
+
+    @pytest.mark.parametrize(
+        "content, said",
+        [
+            ({"pt2d": np.zeros((2, 21))}, "cannot be read as AFLW2000-3D's"),
+            ({"pt3d_68": np.zeros((3, 6)), "Pose_Para": np.zeros(7)}, "has pt3d_68 (3, 6) and Pose_Para (3,), takes"),
+            ({"pt3d_68": np.full((3, 68), np.nan), "Pose_Para": np.zeros(7)}, "a number of it is not finite"),
+            ({"pt3d_68": np.ones((3, 68)), "Pose_Para": np.zeros(7)}, "its points lie on a line"),
+        ],
+    )
+    def test_a_damaged_truth_loses_no_other(self, run, data, content, said):
+        savemat(data / "AFLW2000/image00002.mat", content)
+        result = run("fits", "AFLW2000", "-p", "aflw2000", "-o", "out")
+        assert result.exit_code == 1 and "AFLW2000/image00002.mat: " in result.stderr and said in result.stderr
+        record = json.loads((data / "out/evaluation.json").read_text())
+        assert record["nme_percent"] == pytest.approx({"30-60": 5, "mean": 5}, abs=1e-3)
+
+    def test_a_fit_that_is_not_finite_loses_no_other(self, run, data, model):
+        result, landmarks = read_npz(data / "fits/image00002/fit.npz")
+        broken = replace(result, pose=replace(result.pose, scale=jnp.array(jnp.nan)))
+        (data / "fits/image00006").mkdir()
+        write_npz(data / "fits/image00006/fit.npz", broken, landmarks)
+        result = run("fits", "AFLW2000", "-p", "aflw2000", "-o", "out")
+        assert result.exit_code == 1 and "image00006: a fit of it is not finite" in result.stderr
+        assert json.loads((data / "out/evaluation.json").read_text())["faces"]["nme"] == 2

@@ -35,7 +35,8 @@ _95_PERCENT = 1.96
 
 @dataclass(frozen=True)
 class Cell:
-    """A mean over ``count`` faces and half the width of its 95 % confidence interval, NaN of one face."""
+    """A mean over ``count`` faces and 1.96 standard errors of it, NaN of one face: half of a 95 % confidence interval
+    where there are 30 faces and more."""
 
     mean: float
     half: float

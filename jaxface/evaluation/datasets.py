@@ -66,22 +66,26 @@ def now_pairs(predicted: Path, dataset: Path) -> list[Pair]:
     """NoW: ``scans/SUBJECT/*.obj``, ``scans_lmks_onlypp/SUBJECT/*.pp``, and ``imagepathsvalidation.txt``, whose lines
     SUBJECT/CHALLENGE/IMAGE.jpg name the predictions SUBJECT/CHALLENGE/IMAGE.obj or .ply, landmarks beside them.
 
-    An image without a prediction has a pair whose ``predicted`` does not exist.
+    An image without a prediction has a pair whose ``predicted`` does not exist, one without a scan a ``true``.
 
     Raises:
-      ValueError: the list of images is missing, or a scan that it asks for.
+      ValueError: the list of images is missing or empty, or has a line of another kind.
     """
     listed = dataset / "imagepathsvalidation.txt"
     if not listed.is_file():
         raise ValueError(f"{listed}: no such file; NoW's folder has it beside scans/ and scans_lmks_onlypp/")
     pairs = []
     for line in filter(None, map(str.strip, listed.read_text().splitlines())):
+        if line.count("/") < 2:
+            raise ValueError(f"{listed}: has a line {line!r}; takes SUBJECT/CHALLENGE/IMAGE.jpg")
         subject, challenge, image = line.split("/")[-3:]
         scan = _one(dataset / "scans" / subject, "*.obj")
         landmarks = _one(dataset / "scans_lmks_onlypp" / subject, "*.pp")
         name = f"{subject}/{challenge}/{Path(image).stem}"
         files = [predicted / f"{name}{ending}" for ending in (".obj", ".ply")]
         pairs.append(Pair(name, next(filter(Path.is_file, files), files[0]), scan, None, landmarks, challenge))
+    if not pairs:
+        raise ValueError(f"{listed}: is empty; takes a line SUBJECT/CHALLENGE/IMAGE.jpg an image")
     return pairs
 
 
@@ -90,21 +94,20 @@ def micc_pairs(predicted: Path, dataset: Path) -> list[Pair]:
     SUBJECT/ of the predictions, or SUBJECT.obj, .ply, ..., belongs to it. The owners give no landmarks: they have to
     lie beside the scan.
 
-    A subject without a mesh has a pair whose ``predicted`` does not exist.
+    A subject without a mesh has a pair whose ``predicted`` does not exist, one without a frontal scan a ``true``.
 
     Raises:
-      ValueError: there is no mesh for any subject, or no frontal scan of one that has a mesh.
+      ValueError: there is no mesh for any subject.
     """
     pairs = []
     for folder in sorted(path.parent for path in dataset.glob("subject_*/Model")):
         subject, model = folder.name, folder / "Model"
         meshes = [*predicted.glob(f"{subject}.*"), *_meshes(predicted / subject)]
         found = _by_name(predicted, (path for path in meshes if path.suffix.lower() in MESHES))
-        scans = [*sorted(model.glob("frontal1/obj/*.obj")), *sorted(model.glob("frontal2/obj/*.obj"))]
-        if found and not scans:
-            raise ValueError(f"{model}: has no *.obj in frontal1/obj or frontal2/obj")
-        for name, mesh in (found or {subject: predicted / f"{subject}.obj"}).items() if scans else ():
-            pairs.append(Pair(name, mesh, scans[0], group=subject))
+        scans = [_one(model / frontal / "obj", "*.obj") for frontal in ("frontal1", "frontal2")]
+        scan = next(filter(Path.is_file, scans), scans[0])
+        for name, mesh in (found or {subject: predicted / f"{subject}.obj"}).items() if found or scan.is_file() else ():
+            pairs.append(Pair(name, mesh, scan, group=subject))
     if not any(pair.predicted.is_file() for pair in pairs):
         raise ValueError(
             f"{predicted}: has no mesh for a subject of {dataset}; takes subject_01/*.obj or subject_01.obj"
@@ -112,31 +115,25 @@ def micc_pairs(predicted: Path, dataset: Path) -> list[Pair]:
     return pairs
 
 
-def aflw2000_truth(dataset: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """AFLW2000-3D: each ``imageNNNNN.mat`` by its name, its landmarks ``pt3d_68`` (68, 3) in pixels (x right, y down,
-    z toward the viewer), and ``Pose_Para``'s pitch, yaw and roll (3,), in degrees.
+def aflw2000_truth(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Of AFLW2000-3D's ``imageNNNNN.mat`` the landmarks ``pt3d_68`` (68, 3) in pixels (x right, y down, z toward the
+    viewer), and ``Pose_Para``'s pitch, yaw and roll (3,), in degrees.
 
     Raises:
-      ValueError: there is no such file, or one cannot be read.
+      ValueError: the file cannot be read, or holds none of these.
     """
     from scipy.io import loadmat
 
-    found = {}
-    for path in sorted(dataset.glob("*.mat")):
-        try:
-            data = loadmat(path)
-            points, pose = (
-                np.asarray(data["pt3d_68"], float).T,
-                np.degrees(np.asarray(data["Pose_Para"], float).ravel()[:3]),
-            )
-        except Exception as error:  # a damaged file raises what SciPy's reader stumbles over
-            raise ValueError(f"{path}: cannot be read as AFLW2000-3D's ({error})") from None
-        if points.shape != (68, 3) or pose.shape != (3,):
-            raise ValueError(f"{path}: has pt3d_68 {points.T.shape} and Pose_Para {pose.shape}, takes (3, 68) and (7,)")
-        found[path.stem] = points, pose
-    if not found:
-        raise ValueError(f"{dataset}: has no .mat file; takes AFLW2000-3D's folder of imageNNNNN.jpg and .mat")
-    return found
+    try:
+        data = loadmat(path)
+        points, pose = np.asarray(data["pt3d_68"], float).T, np.asarray(data["Pose_Para"], float).ravel()[:3]
+    except Exception as error:  # a damaged file raises what SciPy's reader stumbles over
+        raise ValueError(f"{path}: cannot be read as AFLW2000-3D's ({error})") from None
+    if points.shape != (68, 3) or pose.shape != (3,):
+        raise ValueError(f"{path}: has pt3d_68 {points.T.shape} and Pose_Para {pose.shape}, takes (3, 68) and (7,)")
+    if not (np.isfinite(points).all() and np.isfinite(pose).all() and np.ptp(points[:, :2], axis=0).all()):
+        raise ValueError(f"{path}: a number of it is not finite, or its points lie on a line")
+    return points, np.degrees(pose)
 
 
 def _csv_pairs(path: Path) -> list[Pair]:
@@ -187,7 +184,5 @@ def _by_name(folder: Path, meshes: Iterable[Path]) -> dict[str, Path]:
 
 
 def _one(folder: Path, pattern: str) -> Path:
-    found = sorted(folder.glob(pattern))
-    if not found:
-        raise ValueError(f"{folder}: has no {pattern}")
-    return found[0]
+    """The first such file, or where one would be: its pairs fail by themselves."""
+    return min(folder.glob(pattern), default=folder / pattern)

@@ -18,7 +18,9 @@ from jaxface.model.registration import Similarity, similarity
 
 CROP_MM, _WIDE_CROP_MM = 85.0, 95.0
 _OTHER_UNIT = 2.0
-"""A prediction larger or smaller than the truth by more than this factor is in another unit."""
+"""A prediction larger or smaller than the truth by more than this factor is in another unit, and so is a truth than
+people's ``_EYES_MM`` from one outer eye corner to the other."""
+_EYES_MM = 90.0
 _ANCHORS = list(range(17, 68))
 """Landmarks that hold a non-rigid alignment: without the jaw line's, which no one finds on a scan."""
 _SURROUNDING_MM = 20.0
@@ -49,6 +51,7 @@ def micc85(predicted: Face, truth: Face) -> Measured:
       ValueError: landmarks are missing, the prediction's nose tip is not known, or it is not in millimetres.
     """
     start = rigid(predicted.seven, truth.seven)
+    _require_true_size(truth)
     if predicted.nose_tip is None:
         raise ValueError(f"{predicted.name}: has NoW's 7 landmarks; micc85 crops around the nose tip and takes the 68")
     _require_millimetres(predicted, truth)
@@ -73,6 +76,7 @@ def micc95(predicted: Face, truth: Face) -> Measured:
       ValueError: landmarks are missing, or neither side has the 68 points, of which the nose tip is one.
     """
     start = similarity(predicted.seven, truth.seven)
+    _require_true_size(truth)
     tip = truth.nose_tip
     if tip is None:
         if predicted.nose_tip is None:
@@ -92,6 +96,7 @@ def now(predicted: Face, truth: Face) -> Measured:
       ValueError: landmarks are missing.
     """
     start = similarity(predicted.seven, truth.seven)
+    _require_true_size(truth)
     return _scan_to_mesh(predicted, truth, start, within(truth.vertices, *now_region(truth.seven)), to_plane=False)
 
 
@@ -106,6 +111,7 @@ def nonrigid(predicted: Face, truth: Face) -> Measured:
       ValueError: landmarks are missing, or a mesh is too irregular to be drawn.
     """
     held, places = predicted.seven, truth.seven
+    _require_true_size(truth)
     if predicted.nose_tip is not None and truth.nose_tip is not None:
         assert predicted.landmarks is not None and truth.landmarks is not None
         held, places = predicted.landmarks[_ANCHORS], truth.landmarks[_ANCHORS]
@@ -170,6 +176,15 @@ def _require_millimetres(predicted: Face, truth: Face) -> None:
         raise ValueError(
             f"{predicted.name}: is {wrong} for {truth.name}; micc85 leaves the scale as it is and "
             "takes both in millimetres"
+        )
+
+
+def _require_true_size(truth: Face) -> None:
+    apart = np.linalg.norm(truth.seven[3] - truth.seven[0])
+    if not 1 / _OTHER_UNIT < apart / _EYES_MM < _OTHER_UNIT:
+        raise ValueError(
+            f"{truth.name}: its outer eye corners are {apart:.3g} apart, people's about {_EYES_MM:.0f} mm; takes "
+            "truths in millimetres"
         )
 
 

@@ -159,7 +159,7 @@ def ablate_aflw2000(path: Path, model: MorphableModel, folder: Path, options: Fi
         points = model.landmark_positions(vertices(model, result), "ibug68")
         placed = np.asarray(project(points, result.pose.scale, result.pose.rotation, result.pose.translation))
         report.tables["NME %"][name] = by_yaw(aflw2000.nme(placed, true), yaw, _AFLW_EDGES)
-        turned = np.abs(np.asarray(result.pose.euler_deg)[:, 1] - yaw)
+        turned = np.abs(aflw2000.angles(np.asarray(result.pose.rotation))[:, 1] + yaw)  # the data set's, to the left
         report.tables["yaw error °"][name] = by_yaw(turned, yaw, _AFLW_EDGES)
     _write_json(folder / JSON, report)
     return report

@@ -131,25 +131,27 @@ def evaluate_aflw2000(predicted: Path, dataset: Path, model: MorphableModel) -> 
       model: what the fits were made with.
 
     Raises:
-      ValueError: a folder is not what it should be, or no prediction could be read.
+      ValueError: a folder is not what it should be, or no image of it could be measured.
     """
-    truth, found, errors = aflw2000_truth(dataset), {}, []
-    for name, (points, _) in truth.items():
+    found, errors = [], []
+    for path in sorted(dataset.glob("*.mat")):
         try:
-            found[name] = _prediction(predicted, name, points, model)
+            points, pose = aflw2000_truth(path)
+            found.append((points, pose, *_prediction(predicted, path.stem, points, model)))
         except ValueError as error:
             errors.append(str(error))
     if not found:
-        raise ValueError(f"{predicted}: has no prediction for an image of {dataset}; {errors[0]}")
-    pose = np.stack([truth[name][1] for name in found])
-    points = np.stack([truth[name][0] for name in found])
-    error = aflw2000.nme(np.stack([landmarks[:, :2] for landmarks, _ in found.values()]), points)
+        why = errors[0] if errors else "it has no .mat file; takes AFLW2000-3D's folder of imageNNNNN.jpg and .mat"
+        raise ValueError(f"{predicted}: has no prediction for an image of {dataset}; {why}")
+    points, pose, landmarks, rotations = zip(*found, strict=True)
+    pose = np.stack(pose)
+    error = aflw2000.nme(np.stack([points[:, :2] for points in landmarks]), np.stack(points))
     faces = {"nme": len(found)}
     pose_errors = {}
-    turned = np.array([rotation is not None for _, rotation in found.values()]) & aflw2000.usual(pose)
+    turned = np.array([rotation is not None for rotation in rotations]) & aflw2000.usual(pose)
     if turned.any():
         faces["pose"] = int(turned.sum())
-        rotations = np.stack([r for (_, r), kept in zip(found.values(), turned, strict=True) if kept])
+        rotations = np.stack([rotation for rotation, kept in zip(rotations, turned, strict=True) if kept])
         each = aflw2000.pose_errors(rotations.astype(np.float64), pose[turned])
         pose_errors = {
             name: aflw2000.by_yaw(values, pose[turned, 1]) | {"mean": float(values.mean())}
@@ -170,9 +172,12 @@ def _prediction(folder: Path, name: str, true: np.ndarray, model: MorphableModel
     results = [read_npz(path)[0] for path in fits if path.is_file()]
     if not results:
         raise ValueError(f"{folder}: has neither {name}/fit.npz nor {name}.npy nor {name}.txt")
-    if results[0].identity.shape != model.identity.shape[-1:]:
+    sizes = model.identity.shape[-1:] + model.expression.shape[-1:]
+    if any(result.identity.shape + result.expression.shape != sizes for result in results):
         raise ValueError(f"{fits[0]}: was not fitted with the model {model.name}; name the one it was fitted with")
     points = [image_landmarks(model, result, "ibug68").astype(np.float64) + _FIRST_PIXEL for result in results]
+    if not np.isfinite(points).all():
+        raise ValueError(f"{fits[0].parent}: a fit of it is not finite")
     away = [np.linalg.norm((one - true)[:, :2].mean(axis=0)) for one in points]
     nearest = int(np.argmin(away))
     return points[nearest], np.asarray(results[nearest].pose.rotation)
