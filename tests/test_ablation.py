@@ -1,20 +1,27 @@
 """The ablation: its statistics, its error and its command."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
 
+import jaxface.pipelines.ablation as pipeline
 from jaxface import camera
+from jaxface.calibration import load_calibration
+from jaxface.camera import euler_deg
 from jaxface.cli.terminal import face_model
 from jaxface.evaluation import PROTOCOLS, Face, aflw2000
 from jaxface.evaluation.ablation import ShapeError, by_yaw
-from jaxface.evaluation.subjects import subjects
+from jaxface.evaluation.subjects import NODDING_DEG, subjects
 from jaxface.model.store import save_model
 from jaxface.pipelines.ablation import ablate_aflw2000
+from jaxface.rendering.people import placed
+from jaxface.types import Landmarks
 
 pytestmark = pytest.mark.usefixtures("run_once")
 
@@ -28,10 +35,9 @@ class TestStatistics:
         values, yaw = rng.normal(2, 0.5, 500), rng.uniform(-90, 90, 500)
         cells = by_yaw(values, yaw)
         inside = values[(np.abs(yaw) >= 30) & (np.abs(yaw) < 45)]
-        low, high = stats.t.interval(0.95, len(inside) - 1, inside.mean(), stats.sem(inside))
         assert cells["30-45"].count == len(inside)
         assert cells["30-45"].mean == pytest.approx(inside.mean())
-        assert cells["30-45"].half == pytest.approx((high - low) / 2, rel=0.05)
+        assert cells["30-45"].half == pytest.approx(stats.norm.ppf(0.975) * stats.sem(inside), rel=1e-4)
         assert cells["all"].count == 500
 
     def test_edges_and_empty_bins(self):
@@ -60,6 +66,43 @@ class TestShapeError:
         dense = len(error.distances(0, mesh)[0])
         thinned = error.distances(0, mesh, dense // 2)[1]
         assert len(thinned) == (dense + 1) // 2 and np.sqrt(np.mean(thinned**2)) == pytest.approx(known, rel=0.03)
+
+
+class TestCalibration:
+    """Measured on people of even seed, who nod; reported on those of odd seed."""
+
+    def test_a_detector_is_measured_where_the_photographs_have_the_points(self, small, monkeypatch):
+        """Of one that finds them exactly, and one face not at all, each photograph's shift is left."""
+        people, given, left = subjects(small, 4, tilt_deg=NODDING_DEG), [], iter(range(4))
+
+        def detect(image):
+            points = (people.shape.anchors @ placed(people, index := next(left))).astype(np.float32)
+            return [Landmarks(points[:, :2], points)] if index != 1 else []
+
+        exact = contextmanager(lambda *_: iter([SimpleNamespace(detect=detect)]))
+        table = load_calibration("mediapipe", "ibug68")
+        monkeypatch.setattr(pipeline, "opened", exact)
+        monkeypatch.setattr(
+            pipeline, "measured", lambda _, landmarks, true: given.append(landmarks.xyz - true) or table
+        )
+        assert pipeline.calibrate(small, "exact", 4, "ibug68") == {"ibug68": table}
+        (off,) = given
+        assert off.shape == (3, 68, 3) and np.ptp(off, axis=1).max() < 0.01
+
+    def test_those_who_are_fitted_are_others(self, small, monkeypatch, tmp_path):
+        asked = []
+        monkeypatch.setattr(
+            pipeline, "subjects", lambda *given, **named: asked.append(subjects(*given, **named)) or asked[-1]
+        )
+        monkeypatch.setattr(pipeline, "simulated", lambda *_: None)
+        monkeypatch.setattr(pipeline, "measured", lambda *_: load_calibration("mediapipe", "ibug68"))
+        monkeypatch.setattr(pipeline, "fits", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            pipeline.ablate_people(small, small, tmp_path, 20)
+        reported, own = asked
+        assert set(reported.seeds % 2) == {1} and set(own.seeds % 2) == {0}
+        nod = lambda people: np.std(np.asarray(euler_deg(people.rotation))[:, 0])
+        assert nod(own) > 2 * nod(reported)
 
 
 class TestCommand:

@@ -12,6 +12,7 @@ from scipy.io import savemat
 from small_model import small_landmarks, small_result
 
 import jaxface.pipelines.evaluation as pipeline
+from jaxface.camera import rotation_from_euler
 from jaxface.evaluation import aflw2000
 from jaxface.evaluation.datasets import find_pairs
 from jaxface.export.records import read_npz, write_npz
@@ -178,7 +179,8 @@ class TestManyPairs:
         write(tmp_path / "data/scan.ply", face, landmarks=None)
         np.save(tmp_path / "data/points.npy", face.landmarks)
         (tmp_path / "data/pairs.csv").write_text(
-            "pred,gt,gt_landmarks,group\na.ply,scan.ply,points.npy,left\nmissing.ply,scan.ply,points.npy,right\n"
+            "pred,gt,gt_landmarks,group\na.ply,scan.ply,points.npy,left\nmissing.ply,scan.ply,points.npy,right\n",
+            "utf-8-sig",  # as spreadsheets write it
         )
         result = run("data/pairs.csv", "-p", "now", "-o", "out")
         assert result.exit_code == 1
@@ -352,6 +354,27 @@ class TestAflw2000:
         assert record["pose_deg"]["roll"]["mean"] == pytest.approx(0, abs=1e-3)
         assert record["faces"] == {"nme": 2, "pose": 1}
         assert "5.00" in result.output and "geodesic" in result.output
+
+    def test_pose_is_a_mean_of_faces_and_of_none_beyond_99_degrees(self, tmp_path, model):
+        (tmp_path / "AFLW2000").mkdir()
+        blank = dict(identity=jnp.zeros(model.identity.shape[-1]), expression=jnp.zeros(model.expression.shape[-1]))
+        for name, yaw, roll, off in (
+            ("a", 10.0, 0.0, 1),
+            ("b", 20.0, 0.0, 2),
+            ("c", 50.0, 0.0, 6),
+            ("d", 5.0, 120.0, 40),
+        ):
+            still = replace(small_result(), **blank)
+            turn = rotation_from_euler(jnp.array([0.0, yaw, roll]))
+            result = replace(still, pose=replace(still.pose, rotation=turn))
+            pose = np.radians(aflw2000.angles(np.asarray(turn, float)) + [0, off, 0])
+            points = image_landmarks(model, result, "ibug68").T + 0.5
+            savemat(tmp_path / f"AFLW2000/{name}.mat", {"pt3d_68": points, "Pose_Para": [[*pose, 0, 0, 0, 1]]})
+            (tmp_path / "fits" / name).mkdir(parents=True)
+            write_npz(tmp_path / "fits" / name / "fit.npz", result, small_landmarks(model, result))
+        report = pipeline.evaluate_aflw2000(tmp_path / "fits", tmp_path / "AFLW2000", model)
+        assert report.faces == {"nme": 4, "pose": 3} and not report.errors
+        assert report.pose["yaw"] == pytest.approx({"0-30": 1.5, "30-60": 6, "mean": 3}, abs=1e-3)
 
     def test_what_is_wrong_is_said(self, run, data):
         assert "takes AFLW2000-3D's folder" in run("fits", "-p", "aflw2000").output

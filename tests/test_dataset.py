@@ -205,6 +205,20 @@ def test_a_damaged_part_is_named(jaxface, stubbed, tmp_path, ran):
         assert "part-0000001.parquet: is damaged; remove it" in one_line(jaxface("mesh", rows, "-o", "meshes"), 2)
 
 
+@pytest.mark.parametrize("name", ["photograph.jpg", "faces.parquet", "_run.json"])
+def test_what_is_no_part_is_not_to_be_removed(jaxface, tmp_path, name):
+    (tmp_path / name).write_bytes(b"PAR1 damaged PAR1")
+    said = one_line(jaxface("mesh", name, "-o", "meshes"), 2)
+    assert f"{name}: is damaged, or no Parquet file" in said and "remove" not in said
+
+
+def test_a_part_with_a_damaged_footer_is_named(jaxface, tmp_path, ran):
+    content = bytearray((ran / "out/part-0000001.parquet").read_bytes())
+    content[-300] ^= 0xFF
+    (tmp_path / "part-0000001.parquet").write_bytes(content)
+    assert "is damaged; remove it, and jaxface dataset makes it again" in one_line(jaxface("mesh", ".", "-o", "m"), 2)
+
+
 def test_one_process_at_a_time_writes_to_a_folder(ran, stub):
     settings = Settings(model=str(stub / "small.npz"), detector="stub", part_images=PART)
     with started(str(ran / "in"), ran / "out", settings) as run:
@@ -223,11 +237,15 @@ def test_a_run_that_is_interrupted_and_killed_ends_with_the_rows_of_one_that_was
             sleep(0.02)
         return process
 
-    interrupted = parts_reach(1, program(ran, output, seconds=0.1))
-    os.killpg(interrupted.pid, signal.SIGINT)  # as a terminal does: to the command and its workers
-    _, said = interrupted.communicate()
     stopped = "stopped. What was written stays, and the same command goes on from there.\n"
-    assert (said, interrupted.returncode) == (stopped, 130)
+    for stop in (
+        lambda process: os.killpg(process, signal.SIGINT),  # as a terminal does: to the command and its workers
+        lambda process: os.kill(process, signal.SIGTERM),
+    ):
+        interrupted = parts_reach(len(parts(output)) + 1, program(ran, output, seconds=0.1))
+        stop(interrupted.pid)
+        _, said = interrupted.communicate()
+        assert (said, interrupted.returncode) == (stopped, 130)
 
     kept = len(parts(output))
     killed = parts_reach(kept + 1, program(ran, output, seconds=0.1))

@@ -1,15 +1,17 @@
 import socket
 import sys
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import jaxface
-from jaxface.detection import NAMES, detect, read_image, read_landmarks
+from jaxface.detection import NAMES, detect, dlib, fan, read_image, read_landmarks
 from jaxface.detection.faces import has_depth
+from jaxface.detection.networks import Seen
 from jaxface.detection.registry import opened
-from jaxface.detection.scores import scorer
+from jaxface.detection.scores import likelihood, scorer
 from jaxface.model.correspondences import IBUG68_MIRROR, INNER, JAW
 from jaxface.types import Landmarks
 
@@ -147,6 +149,14 @@ def test_dlib_is_nearer_to_points_marked_by_hand(shared):
     assert max(errors["dlib"], errors["dlib+mediapipe"]) < 0.7 * errors["mediapipe"]
 
 
+def test_pixels_of_other_detectors_are_their_middles_and_depth_leads_away():
+    """dlib and FAN give the number of the pixel that a point falls in, FAN's z leads to the viewer."""
+    np.testing.assert_array_equal(fan._in_our_frame(np.array([[3.0, 4.0, 5.0]])), [[3.5, 4.5, -5.0]])
+    np.testing.assert_array_equal(fan._in_our_frame(np.array([[3.0, 4.0]])), [[3.5, 4.5]])
+    shape = SimpleNamespace(parts=lambda: [SimpleNamespace(x=3, y=4)])
+    np.testing.assert_array_equal(dlib._points(shape), [[3.5, 4.5]])
+
+
 @needs_fan
 def test_fan_without_its_weights_says_where_they_go_and_asks_nobody(tmp_path, monkeypatch, pixels, no_connection):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
@@ -203,6 +213,11 @@ def test_fan_loads_its_weights_and_gives_points_in_our_frame(tmp_path, monkeypat
     assert (face.xyz[:, 2] < 0).all()  # the network's depth grows towards the viewer, ours away
     monkeypatch.setattr("jaxface.detection.mediapipe.MediaPipe.detect", lambda *arguments: [])
     assert detect(image, detector="fan") == []
+
+
+def test_a_likelihood_is_that_of_the_look_between_the_others():
+    look = lambda score: Seen(score, np.zeros(2), 1.0, np.zeros((6, 2)))
+    assert likelihood([look(0.9), look(0.2), look(0.4)]) == 0.4 and likelihood([look(0.9), None, None]) == 0.0
 
 
 def test_a_face_has_a_high_score_and_what_is_none_a_low_one(pixels, found):

@@ -206,9 +206,14 @@ class TestProtocols:
             2.0, abs=0.05
         )  # the larger one's triangles lie a little within it
         assert rmse(now(sphere(40.0), sphere(42.0)).distances) < 1e-3
+        np.testing.assert_array_equal(nonrigid(sphere(40.0), sphere(42.0)).measured, measured.measured)
 
     def test_micc85_asks_for_millimetres(self, face):
-        for scale, said in (1e-3, r"1e\+03 times too small"), (10.0, "10 times too large"):
+        for scale, said in (
+            (1e-3, r"1e\+03 times too small"),
+            (0.45, "2.22 times too small"),
+            (2.2, "2.2 times too large"),
+        ):
             with pytest.raises(ValueError, match=rf"is {said} for head.*takes both in millimetres"):
                 micc85(moved(face, placement(scale=scale)), face)
 
@@ -219,6 +224,15 @@ class TestProtocols:
         np.testing.assert_array_equal(micc85(face, truth).measured, ball(face, face.nose_tip, 85))
         np.testing.assert_array_equal(micc95(face, truth).measured, ball(truth, truth.nose_tip, 95))
         np.testing.assert_array_equal(now(face, truth).measured, ball(truth, *now_region(truth.seven)))
+
+    def test_micc95_measures_to_planes(self, face):
+        """Of a reconstruction that ends before the scan does: beyond its rim a plane is nearer than the rim."""
+        kept = np.linalg.norm(face.vertices - face.nose_tip, axis=1) < 75
+        predicted = Face("cut", face.vertices[kept], submesh(face.triangles, kept), face.landmarks)
+        measured, scan = micc95(predicted, face), face.vertices[within(face.vertices, face.nose_tip, 95.0)]
+        nearest = ExactSurface(measured.placed(predicted.vertices), predicted.triangles).closest(scan)
+        np.testing.assert_allclose(measured.distances, point_to_plane(scan, nearest), atol=1e-9)
+        assert (nearest.distance - measured.distances).max() > 1
 
     def test_one_bump_is_found_where_it_is(self, face):
         """A scan with a bump of 4 mm at the chin: scan-to-mesh distances are about that there, and little elsewhere."""

@@ -13,6 +13,7 @@ import jaxface
 from jaxface import FitOptions, Landmarks, Status
 from jaxface.calibration import CALIBRATED, EMBEDDED
 from jaxface.fitting import api
+from jaxface.fitting.loop import _or_mean_face
 from jaxface.fitting.options import settled
 
 # Alternation is slow along what pose and shape share, such as size.
@@ -145,6 +146,18 @@ def test_weights_of_one_are_no_weights_and_a_weight_of_zero_is_no_point(small, f
         assert lost.status == kept.status
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_shifts_are_least_squares(small, face, weighted):
+    """t of Eq. 5 and t' of Eq. 6 leave nothing of the (weighted) mean of what the landmarks are off."""
+    rng, landmarks = np.random.default_rng(0), face()[0]
+    weight = rng.uniform(0, 1, 68).astype(np.float32) ** 4 if weighted else None
+    xy, xyz = (leaf + rng.normal(0, 9, leaf.shape).astype(np.float32) for leaf in (landmarks.xy, landmarks.xyz))
+    result = jaxface.fit(small, Landmarks(xy, xyz, weight), FitOptions("2d+3d"))
+    points = small.landmark_positions(jaxface.vertices(small, result, camera=True), "ibug68")
+    off = np.concatenate([points[:, :2] - xy, points - xyz - result.depth_offset], axis=1)
+    np.testing.assert_allclose(np.average(off, axis=0, weights=weight), 0, atol=2e-3)
+
+
 BROKEN = {
     "not a number": (lambda lm: replace(lm, xy=lm.xy * np.float32(np.nan)), Status.NON_FINITE_INPUT),
     "one infinite": (lambda lm: replace(lm, xyz=np.where(np.arange(3) == 2, np.inf, lm.xyz)), Status.NON_FINITE_INPUT),
@@ -169,6 +182,25 @@ def test_a_face_that_cannot_be_fitted_has_a_status_and_changes_no_other_lane(sma
     mean_face = jax.tree.map(lambda leaf: leaf[3], mixed)
     assert not mean_face.identity.any() and not Status(int(mean_face.status)).fitted
     np.testing.assert_array_equal(mean_face.pose.rotation, np.diag([1, -1, -1]))
+
+
+def test_landmarks_in_a_line_are_told_from_those_in_a_narrow_strip(small, face):
+    turn, drawn = np.array([[0.8, 0.6], [-0.6, 0.8]]), np.random.default_rng(0).normal(size=(68, 2))
+    for part, flat in (0.005, True), (0.02, False):
+        xy = (100 * drawn * [1, part] @ turn + 300).astype(np.float32)
+        status = jaxface.fit(small, replace(face()[0], xy=xy)).status
+        assert (status == Status.DEGENERATE_LANDMARKS) == flat
+
+
+def test_a_solution_that_left_the_finite_numbers_is_the_mean_face(small, face):
+    result = jaxface.fit(small, face()[0])
+    for lost in (
+        replace(result, cost=result.cost * np.nan),
+        replace(result, depth_offset=result.depth_offset + np.inf),
+    ):
+        blank = _or_mean_face(lost)
+        assert Status(int(blank.status)) is Status.DIVERGED and not blank.identity.any()
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(blank))
 
 
 def test_batch_is_the_single_fit_of_each_face(small, face):

@@ -68,13 +68,12 @@ def test_vmap_of_grad_and_grad_through_a_batch(case):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("heeded", [[*range(9)], [*range(9, 17)], [0, 1, 2, 3, 36]])
-def test_a_face_of_which_one_side_s_contour_alone_counts_has_finite_slopes(small, face, heeded):
+def test_a_face_of_which_one_side_s_contour_alone_counts_has_finite_slopes(small, face):
     landmarks, _ = face()
-    weight = jnp.zeros(68).at[jnp.array(heeded)].set(1.0)
-    loss = lambda given: jnp.sum(jaxface.fit(small, given).identity ** 2)
-    slope = jax.jit(jax.grad(loss))(replace(landmarks, weight=weight))
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope)) and np.abs(slope.xy).max() > 0
+    slope_at = jax.jit(jax.grad(lambda given: jnp.sum(jaxface.fit(small, given).identity ** 2)))
+    for heeded in [*range(9)], [*range(9, 17)], [0, 1, 2, 3, 36]:
+        slope = slope_at(replace(landmarks, weight=jnp.zeros(68).at[jnp.array(heeded)].set(1.0)))
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope)) and np.abs(slope.xy).max() > 0, heeded
 
 
 def test_a_basis_has_slopes_where_the_rest_of_the_model_is_numpy_s(small, face):

@@ -145,6 +145,7 @@ BAD = {
     "nan.pts": (f"{{\n{ROWS}nan 1\n}}".encode(), "xy with a number that is not finite"),
     "binary.pts": (bytes(range(256)), "takes 68 of 2 numbers each"),
     "text.json": (b"no json", "not JSON"),
+    "deep.json": (b"[" * 100_000, "not JSON"),
     "deep.json": (b"[" * 100_000, "recursion"),
     "other.json": (b'{"points": []}', "the fields points; takes a list of objects named faces"),
     "number.json": (b"3", r"an array of shape \(\)"),
@@ -251,12 +252,13 @@ def test_arrays_of_jax_are_written(tmp_path):
 
 def test_2d_points_take_the_depth_of_the_face_that_is_there():
     deep = [Landmarks(xyz[:, :2], xyz) for xyz in (points(0, dimensions=3), points(1, dimensions=3) + 1000)]
-    moved = flat(deep[1].xy + 3)
+    moved = flat(deep[1].xy + 3, np.linspace(0, 1, 68, dtype=np.float32))
     (completed,) = with_depth([moved], deep)
     np.testing.assert_array_equal(completed.xyz, deep[1].xyz)
     np.testing.assert_array_equal(completed.xy, moved.xy)
+    np.testing.assert_array_equal(completed.weight, moved.weight)
     assert with_depth([deep[0]], []) == [deep[0]]
-    for nobody in [], [Landmarks(deep[0].xy + 5000, deep[0].xyz)]:
+    for nobody in [], [Landmarks(deep[1].xy + np.ptp(deep[1].xy, axis=0).max() / 3, deep[1].xyz)]:
         with pytest.raises(ValueError, match="of face 1 there are 2D points only.*the variant 2d fits without"):
             with_depth([moved], nobody)
 

@@ -109,6 +109,26 @@ class TestSteps:
         assert np.isfinite(values).all() and np.isfinite(params).all() and np.isfinite(state.gradient).all()
         assert (np.diff(values) <= 0).all() and values[-1] < 0.1 * values[0]
 
+    def test_every_trial_left_in_a_row_raises_the_damping_twice_as_much(self, x64):
+        """Madsen and Nielsen's Alg. 6.18: by 2, 4, 8, ..."""
+        solver = structured(lambda x: jnp.where(x[0] == 1.0, x, jnp.nan), damping_parameter=1e-3)
+        params, factors = jnp.array([1.0]), []
+        state = solver.init_state(params)
+        for _ in range(4):
+            params, state = solver.update(params, state)
+            factors.append(float(state.restraint.factor))
+        np.testing.assert_allclose(factors, 1e-3 * np.array([2, 8, 64, 1024]))
+
+    def test_steps_are_measured_by_the_longest_columns_seen(self, kind):
+        """Moré's scale: of Rosenbrock's function, whose first column is 2 a -20 x, it never shrinks."""
+        solver = kind(rosenbrock, damping_parameter=1e-3)
+        params, longest = jnp.array([0.5, -2.0]), np.zeros(2)
+        state = solver.init_state(params)
+        for _ in range(8):
+            longest = np.maximum(longest, np.hypot([20 * params[0], 10.0], [1.0, 0.0]))
+            np.testing.assert_allclose(state.scale, longest, rtol=1e-9)
+            params, state = solver.update(params, state)
+
     def test_no_damping_makes_the_first_step_gauss_newton(self, x64):
         rng = np.random.default_rng(0)
         matrix, right = rng.normal(size=(9, 4)), rng.normal(size=9)

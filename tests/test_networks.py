@@ -84,6 +84,15 @@ def test_a_crop_is_cut_where_its_points_are_placed():
     np.testing.assert_allclose(placed[:2, :2], [(100, 90)] * 2, atol=1e-9)
 
 
+@pytest.mark.parametrize("change", [{"x": 4.0}, {"y": -4.0}, {"width": 1.1}, {"height": 0.9}, {"angle": 0.12}])
+def test_crops_that_differ_in_place_size_or_turn_are_not_near(change):
+    crop = Crop(100.0, 90.0, 40.0, 60.0, 0.3)
+    grown = {name: by * getattr(crop, name) for name, by in change.items() if name in ("width", "height")}
+    moved = {name: by + getattr(crop, name) for name, by in change.items() if name not in grown}
+    other = crop._replace(**grown, **moved)
+    assert not crop.near(other, 0.06) and crop.near(other, 0.13)
+
+
 @pytest.fixture(scope="module")
 def canonical():
     """``canonical(yaw, roll)``: the canonical face's 478 points as the camera sees them, 8 pixels a cm."""

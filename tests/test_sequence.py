@@ -252,6 +252,22 @@ class TestVideo:
         apart = np.abs(held.pose.euler_deg - free.pose.euler_deg)
         assert apart[5:-5].max() < 2 and apart.max() < 6  # degrees; it turns by up to 3 a frame
 
+    def test_a_head_that_is_elsewhere_at_once_is_there_at_once(self, small, pictures):
+        landmarks, _ = pictures(40, same_pose=True)
+        shift = np.where(np.arange(40) < 20, 0, 100).astype(np.float32)[:, None, None] * np.float32([1, 0, 0])
+        moved = Landmarks(landmarks.xy + shift[..., :2], landmarks.xyz + shift)
+        result = jaxface.fit_sequence(small, moved, smoothness=SMOOTHNESS)
+        np.testing.assert_allclose(result.pose.translation[:, 0] - shift[:, 0, 0], 320, atol=3)
+
+    def test_a_mouth_that_opens_at_once_is_open_at_once(self, small, pictures):
+        landmarks, truth = pictures(40, same_pose=True)
+        assert small.expression_names[0] == "jawOpen"
+        opened = np.array(3 * 0.8 * small.at_landmarks("ibug68").basis[..., 8] @ truth["rotation"][0].T)
+        landmarks.xy[20:] += opened[:, :2]
+        landmarks.xyz[20:] += opened
+        jaw = np.asarray(jaxface.fit_sequence(small, landmarks, smoothness=SMOOTHNESS).expression)[:, 0]
+        assert jaw[30] - jaw[10] > 0.4 and jaw[20] - jaw[19] > 0.9 * (jaw[30] - jaw[10])
+
 
 def test_jit_vmap_and_grad_go_through(x64, small, pictures):
     options = FitOptions(variant="2d+3d")  # its weights do not jump

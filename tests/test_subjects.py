@@ -150,6 +150,21 @@ class TestCalibration:
         np.testing.assert_allclose(weight, 2.0, rtol=1e-5)  # as sure as from the front, over what is each one's own
         assert depth == pytest.approx(1.0)
 
+    @pytest.mark.parametrize(("deep", "expected"), [(2.0, 0.5), (0.5, 1.0)])
+    def test_the_surer_kind_counts_for_more_and_both_are_no_surer(self, deep, expected):
+        """In the image of variances 4 and 1, so a fifth and four fifths; in depth no surer than in the image."""
+        table, rng = a_calibration(), np.random.default_rng(0)
+        flat, both = np.full_like(table.variance_2d, 4.0), np.full_like(table.variance_3d, 1.0)
+        both[..., 1] = deep
+        xy, xyz = rng.normal(size=(68, 2)).astype(np.float32), rng.normal(size=(68, 3)).astype(np.float32)
+        found, _, depth = corrected(
+            replace(table, variance_2d=flat, variance_3d=both),
+            "ibug68", jnp.float32(1), jnp.asarray(camera.FRONTAL), jnp.asarray(xy.T), jnp.asarray(xyz.T), None,
+        )  # fmt: skip
+        together = xy - (xy - xyz[:, :2]).mean(axis=0)
+        np.testing.assert_allclose(found[:2].T, 0.2 * together + 0.8 * xyz[:, :2], atol=1e-5)
+        assert depth == pytest.approx(expected)
+
     def test_files_hold_it(self, tmp_path):
         table = a_calibration(offset=1.0)
         save_calibration(tmp_path / "mine.npz", ibug68=table)

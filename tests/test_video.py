@@ -241,6 +241,19 @@ class TestPeople:
         (found,) = _followed(video, self.Seer(), True, VideoReport(), lambda *_: None)
         assert found.frames == [4, 5]  # the others are there for 60 ms, and 1.46 s before
 
+    def test_two_people_are_two_and_who_jumps_is_another(self, tmp_path):
+        class Pair(self.Seer):
+            def detect(self, image):
+                places = (0, 100) if image.mean() > 150 else (60, 100)  # in a darker frame the first is elsewhere
+                return [Landmarks(self._points[:, :2] + x, self._points + np.float32([x, x, 0])) for x in places]
+
+            def follow(self, image, face):
+                return min(self.detect(image), key=lambda other: np.abs(other.xy - face.xy).max())
+
+        video = Video(clip(tmp_path / "clip.mp4", [*plain(6, grey=200), *plain(6)]))
+        found = _followed(video, Pair(), True, VideoReport(), lambda *_: None)
+        assert [person.frames for person in found] == [[*range(6)], [*range(12)], [*range(6, 12)]]
+
     def test_2d_points_are_refused_but_of_the_variant_2d(self, tmp_path):
         path, flat = clip(tmp_path / "clip.mp4", plain(2)), self.Seer(depth=0.0)
         report = fit_video(path, tmp_path / "out", small_model(), flat, FitOptions(), 1.0, ("parquet",))
@@ -310,6 +323,27 @@ class TestAnimation:
         np.testing.assert_allclose(moved, 1e-3 * model.expression[..., 0], atol=1e-7)
         rest = model.vertices(jnp.array([0.5, -0.3]), jnp.zeros(1))
         np.testing.assert_allclose(self.values(scene, primitive.attributes.POSITION), 1e-3 * rest, atol=1e-6)
+
+    def test_a_head_moves_as_in_the_image_and_turns_the_short_way(self, tmp_path):
+        """15 pixels at 1.5 a millimetre are 10 mm, and what is higher in the image, of smaller y, is higher here."""
+        still = jax.tree.map(lambda leaf: jnp.stack([leaf] * 4), small_result())
+        angles = jnp.array([[0.0, 0.0, roll] for roll in (60.0, 80.0, 100.0, 120.0)])
+        places = jnp.array([[200.0, 200], [215, 200], [200, 170], [185, 230]])
+        pose = replace(still.pose, rotation=camera.rotation_from_euler(angles), translation=places)
+        write_animation(tmp_path / "head.glb", small_model(), replace(still, pose=pose), np.arange(4) / 25)
+        scene = GLTF2.load_binary(str(tmp_path / "head.glb"))
+        turns, moves = (self.values(scene, sampler.output) for sampler in scene.animations[0].samplers[:2])
+        np.testing.assert_allclose(np.sum(turns[1:] * turns[:-1], axis=1), np.cos(np.radians(10)), atol=1e-6)
+        np.testing.assert_allclose(
+            moves, 1e-3 * np.array([[0, 0, 0], [10, 0, 0], [0, 20, 0], [-10, -20, 0]]), atol=1e-7
+        )
+
+    def test_a_textured_head_morphs_at_the_vertices_of_its_atlas(self, tmp_path):
+        model, still = small_model(), jax.tree.map(lambda leaf: leaf[None], small_result())
+        write_animation(tmp_path / "head.glb", model, still, np.zeros(1), np.zeros((64, 64, 3), np.uint8))
+        scene = GLTF2.load_binary(str(tmp_path / "head.glb"))
+        moved = self.values(scene, scene.meshes[0].primitives[0].targets[0]["POSITION"])
+        np.testing.assert_allclose(moved, 1e-3 * model.expression[model.uv_vertices, :, 0], atol=1e-7)
 
     def test_a_model_without_expressions_moves_its_head(self, tmp_path):
         model = replace(small_model(), expression=jnp.zeros((*small_model().mean.shape, 0)), expression_names=())

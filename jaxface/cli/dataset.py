@@ -8,6 +8,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from jaxface.cli.interrupts import interrupts
 from jaxface.cli.options import (
     ContourName,
     DetectorName,
@@ -76,11 +77,12 @@ def dataset(
     settings = Settings(model, detector, faces, min_score, score, part_images, options)
     begun, done, errors = perf_counter(), Tally(), console(stderr=True)
     try:
-        with started(images, output, settings) as run:
+        with interrupts() as stop_if_interrupted, started(images, output, settings) as run:
             total, left = len(run.sources), sum(len(part.sources) for part in run.parts)
             with _bar(errors) as bar:
                 task = bar.add_task("", total=total, completed=total - left, rates="")
                 for tally in _engine(engine)(run.parts, run.folder, settings, processes):
+                    stop_if_interrupted()
                     done += tally
                     bar.update(task, advance=tally.images, rates=_rates(done, perf_counter() - begun))
     except ValueError as error:

@@ -106,9 +106,8 @@ def settled(options: FitOptions, model: MorphableModel, scheme: Scheme, detector
         return replace(options, variant=variant, calibration=None)
     if calibration is None and not comes_along:
         raise ValueError(
-            "options.variant='calibrated': nothing is known of the errors of "
-            f"{detector or 'an unknown detector'} with the model {model.name!r}; takes landmarks of "
-            f"{' or '.join(CALIBRATED)} with the embedded model, or options.calibration"
+            f"calibrated: nothing is known of the errors of {detector or 'an unknown detector'} with the model "
+            f"{model.name!r}; takes landmarks of {' or '.join(CALIBRATED)} with the embedded model, or a calibration"
         )
     return replace(options, variant=variant, calibration=calibration or detector)
 

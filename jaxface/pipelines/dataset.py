@@ -120,8 +120,12 @@ def read_part(path: Path, columns: list[str]) -> pa.Table:
     """Some columns of a part; raises a ``ValueError`` for a file that is damaged."""
     try:
         return pq.read_table(path, columns=columns)
-    except pa.ArrowInvalid:
-        raise ValueError(f"{path}: is damaged; remove it, and jaxface dataset makes it again") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        if getattr(error, "errno", None) is not None:  # the file system's, not Parquet's
+            raise
+        ours = path in parts_of(path.parent)
+        hint = "; remove it, and jaxface dataset makes it again" if ours else ", or no Parquet file"
+        raise ValueError(f"{path}: is damaged{hint}") from None
 
 
 def parts_of(folder: Path) -> list[Path]:

@@ -10,6 +10,8 @@ from time import monotonic
 
 import numpy as np
 
+from jaxface.detection.native import quiet
+
 _RATE = Fraction(30)
 """Frames a second of a source that does not say."""
 _TICK = Fraction(1, 90_000)
@@ -181,7 +183,8 @@ def record(camera: int, path: Path, seconds: float) -> None:
 
     unseen = f"camera {camera}: cannot be opened, or gives no picture; is another program using it?"
     try:
-        source = cv2.VideoCapture(camera)
+        with quiet():
+            source = cv2.VideoCapture(camera)
     except cv2.error:  # the number is larger than OpenCV takes
         raise ValueError(unseen) from None
     try:

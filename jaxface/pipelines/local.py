@@ -104,21 +104,18 @@ class Workers:
     def _start(self) -> None:
         spawn = multiprocessing.get_context("spawn")  # a fork would copy JAX's threads' locks
         self._pool = ProcessPoolExecutor(self._processes, spawn, initializer=_end_with_the_parent)
-        with _interrupts_ignored():  # which the workers inherit: this process stops them
+        with _interrupts_held():  # for good in the workers, which inherit it: this process stops them
             for _ in range(self._processes):
                 self._pool.submit(os.getpid)
 
 
 @contextmanager
-def _interrupts_ignored():
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _interrupts_held():
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_the_parent() -> None:
