@@ -23,7 +23,11 @@ PAPER = "2d+3d+p+w"
 
 
 class Status(IntEnum):
-    """How one fit ended; ``Status(int(result.status)).sentence`` says it to a person."""
+    """How one fit ended; ``Status(int(result.status)).sentence`` says it to a person.
+
+    ``CONVERGED`` (0), ``MAX_ITERATIONS`` (1), which are fits; ``NON_FINITE_INPUT`` (2), ``DEGENERATE_LANDMARKS`` (3),
+    ``DIVERGED`` (4), which are the mean face.
+    """
 
     CONVERGED = 0
     MAX_ITERATIONS = 1
@@ -33,6 +37,7 @@ class Status(IntEnum):
 
     @property
     def sentence(self) -> str:
+        """The same for people."""
         return _SENTENCES[self]
 
     @property
@@ -113,7 +118,7 @@ class FitResult:
     """One fitted face; every leaf gains the batch axis under ``fit_batch``.
 
     ``identity`` (α) and ``expression`` (β) are standard-normal coefficients of the model; ``depth_offset`` is t′ of
-    Eq. 6 in pixels; ``weight_2d`` and ``weight_3d`` are λ2d and λ3d of Eqs 7-9 in the last iteration; ``cost`` is
+    Eq. 6 in pixels; ``weight_2d`` and ``weight_3d`` are λ2d and λ3d of the last round; ``cost`` is
     Eq. 4 at the end in mm², at the scale that the mean face had, of 478 points in single precision to 2 %;
     ``iterations`` counts the rounds of shape and pose; ``status`` is a ``Status``; ``landmark_weight`` is how much each
     landmark counted, ``None`` where all did alike; ``variant`` is that of the method (``FitOptions``), static.
