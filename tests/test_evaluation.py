@@ -217,6 +217,13 @@ class TestProtocols:
             with pytest.raises(ValueError, match=rf"is {said} for head.*takes both in millimetres"):
                 micc85(moved(face, placement(scale=scale)), face)
 
+    @pytest.mark.parametrize("protocol", PROTOCOLS)
+    @pytest.mark.parametrize("scale", [1e-3, 0.1, 2.5])
+    def test_a_truth_in_another_unit_is_refused(self, face, protocol, scale):
+        truth = moved(face, placement(scale=scale))
+        with pytest.raises(ValueError, match="head.*: its outer eye corners are .* apart.*takes truths in millimetres"):
+            PROTOCOLS[protocol].measure(face, truth)
+
     def test_what_is_cropped(self, face):
         """The prediction 85 mm around its own nose tip, the scan 95 mm around its own and in NoW's region."""
         truth = moved(head("finer", 5), placement((0, 0, 0), (5, 0, 0)))

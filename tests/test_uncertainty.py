@@ -14,6 +14,7 @@ import jaxface
 from jaxface import FitOptions, Status
 from jaxface.camera import project, rotation_from_euler
 from jaxface.evaluation.alignment import rigid
+from jaxface.evaluation.protocols import CROP_MM
 from jaxface.fitting.uncertainty import CORRECTED, DETECTED, PLACED_MM, Errors
 from jaxface.rendering.uncertainty_map import draw_uncertainty
 
@@ -264,6 +265,10 @@ class TestArguments:
         )
         with pytest.raises(ValueError, match="landmarks: got ibug68, the result is of 478 points"):
             jaxface.uncertainty(small, dense, face()[0])
+
+
+def test_a_face_is_placed_by_what_micc85_crops():
+    assert PLACED_MM == CROP_MM
 
 
 def test_the_picture_has_a_colour_for_each_deviation():

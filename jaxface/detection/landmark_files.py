@@ -152,7 +152,7 @@ def _write_npz(faces: Sequence[Landmarks], scores, source) -> bytes:
 def _read_json(content: bytes) -> list[Landmarks]:
     try:
         held = json.loads(content)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"not JSON ({error})") from None
     if not isinstance(held, dict):
         return _faces(_array(held))

@@ -48,7 +48,7 @@ def micc85(predicted: Face, truth: Face) -> Measured:
     from each of its vertices to the true surface.
 
     Raises:
-      ValueError: landmarks are missing, the prediction's nose tip is not known, or it is not in millimetres.
+      ValueError: landmarks are missing, the prediction's nose tip is not known, or one side is not in millimetres.
     """
     start = rigid(predicted.seven, truth.seven)
     _require_true_size(truth)
@@ -73,7 +73,8 @@ def micc95(predicted: Face, truth: Face) -> Measured:
     The nose tip of a scan with NoW's 7 landmarks is its point closest to the prediction's.
 
     Raises:
-      ValueError: landmarks are missing, or neither side has the 68 points, of which the nose tip is one.
+      ValueError: landmarks are missing, neither side has the 68 points, of which the nose tip is one, or the truth is
+        not in millimetres.
     """
     start = similarity(predicted.seven, truth.seven)
     _require_true_size(truth)
@@ -93,7 +94,7 @@ def now(predicted: Face, truth: Face) -> Measured:
     the mesh; this distance, unsigned, at each of the scan's vertices.
 
     Raises:
-      ValueError: landmarks are missing.
+      ValueError: landmarks are missing, or the truth is not in millimetres.
     """
     start = similarity(predicted.seven, truth.seven)
     _require_true_size(truth)
@@ -108,7 +109,7 @@ def nonrigid(predicted: Face, truth: Face) -> Measured:
     closest one instead, and so takes a wrong face for a good one where its surface slides along the true one.
 
     Raises:
-      ValueError: landmarks are missing, or a mesh is too irregular to be drawn.
+      ValueError: landmarks are missing, the truth is not in millimetres, or a mesh is too irregular to be drawn.
     """
     held, places = predicted.seven, truth.seven
     _require_true_size(truth)

@@ -157,14 +157,12 @@ def _split(xy: Array | np.ndarray, options: FitOptions) -> NamedSharding | None:
     return None if shares else split
 
 
-_GIVEN_BY = {MorphableModel: ", as jaxface.load_model gives", Landmarks: ", as jaxface.detect gives", FitOptions: ""}
-_GIVEN_BY |= {FitResult: ", as jaxface.fit gives"}
-
-
 def require(name: str, value, kind: type) -> None:
     """Raise a ``ValueError`` unless an argument is of this kind."""
     if not isinstance(value, kind):
-        raise ValueError(f"{name}: got {type(value).__name__}, takes a jaxface.{kind.__name__}{_GIVEN_BY[kind]}")
+        given_by = {MorphableModel: "load_model", Landmarks: "detect", FitResult: "fit"}
+        source = f", as jaxface.{given_by[kind]} gives" if kind in given_by else ""
+        raise ValueError(f"{name}: got {type(value).__name__}, takes a jaxface.{kind.__name__}{source}")
 
 
 def require_amount(name: str, value, taken: str) -> None:
