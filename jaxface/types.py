@@ -18,6 +18,8 @@ AnyArray = Array | np.ndarray
 Scheme = Literal["ibug68", "mediapipe478"]
 POINTS: dict[Scheme, int] = {"ibug68": 68, "mediapipe478": 478}
 """How many landmarks each scheme has."""
+SCHEMES: dict[int, Scheme] = {count: scheme for scheme, count in POINTS.items()}
+"""Which scheme has so many."""
 PAPER = "2d+3d+p+w"
 """The paper's method, by the name that its ablation (Fig. 3) gives it."""
 

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from jaxface.detection.faces import box, flat
-from jaxface.types import POINTS, Landmarks, Scheme
+from jaxface.types import SCHEMES, Landmarks
 
-_SCHEMES: dict[int, Scheme] = {count: scheme for scheme, count in POINTS.items()}
 _TAKEN = "takes (68, 2), (68, 3), (478, 2) or (478, 3), or these with the faces in front"
 _PTS_ORIGIN = 0.5
 """What a coordinate of a ``.pts`` file is larger by than one of ``Landmarks``."""
@@ -206,7 +205,7 @@ def _face(xy: np.ndarray, xyz: np.ndarray | None, weight: np.ndarray | None, det
     named = None if detector is None else str(detector) or None
     floating = lambda values: values.astype(np.result_type(values, np.float32))
     xy, (xyz, weight) = floating(xy), (None if field is None else floating(field) for field in (xyz, weight))
-    scheme = _SCHEMES[len(xy)]
+    scheme = SCHEMES[len(xy)]
     return flat(xy, weight, scheme, named) if xyz is None else Landmarks(xy, xyz, weight, scheme, named)
 
 
@@ -219,7 +218,7 @@ def _require(xy: np.ndarray, xyz: np.ndarray | None, weight: np.ndarray | None) 
             continue
         if value.dtype.kind not in "fiu":
             raise ValueError(f"{name} of {value.dtype}; takes numbers")
-        if count not in _SCHEMES or value.shape != shape:
+        if count not in SCHEMES or value.shape != shape:
             raise ValueError(f"{name} of shape {value.shape}; {_TAKEN}")
         if not np.isfinite(value).all():
             raise ValueError(f"{name} with a number that is not finite")

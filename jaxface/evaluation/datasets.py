@@ -83,7 +83,7 @@ def now_pairs(predicted: Path, dataset: Path) -> list[Pair]:
         landmarks = _one(dataset / "scans_lmks_onlypp" / subject, "*.pp")
         name = f"{subject}/{challenge}/{Path(image).stem}"
         files = [predicted / f"{name}{ending}" for ending in (".obj", ".ply")]
-        pairs.append(Pair(name, next(filter(Path.is_file, files), files[0]), scan, None, landmarks, challenge))
+        pairs.append(Pair(name, _existing(files), scan, None, landmarks, challenge))
     if not pairs:
         raise ValueError(f"{listed}: is empty; takes a line SUBJECT/CHALLENGE/IMAGE.jpg an image")
     return pairs
@@ -104,10 +104,10 @@ def micc_pairs(predicted: Path, dataset: Path) -> list[Pair]:
         subject, model = folder.name, folder / "Model"
         meshes = [*predicted.glob(f"{subject}.*"), *_meshes(predicted / subject)]
         found = _by_name(predicted, (path for path in meshes if path.suffix.lower() in MESHES))
-        scans = [_one(model / frontal / "obj", "*.obj") for frontal in ("frontal1", "frontal2")]
-        scan = next(filter(Path.is_file, scans), scans[0])
-        for name, mesh in (found or {subject: predicted / f"{subject}.obj"}).items() if found or scan.is_file() else ():
-            pairs.append(Pair(name, mesh, scan, group=subject))
+        scan = _existing([_one(model / frontal / "obj", "*.obj") for frontal in ("frontal1", "frontal2")])
+        if not found and scan.is_file():
+            found = {subject: predicted / f"{subject}.obj"}
+        pairs += [Pair(name, mesh, scan, group=subject) for name, mesh in found.items()]
     if not any(pair.predicted.is_file() for pair in pairs):
         raise ValueError(
             f"{predicted}: has no mesh for a subject of {dataset}; takes subject_01/*.obj or subject_01.obj"
@@ -186,3 +186,8 @@ def _by_name(folder: Path, meshes: Iterable[Path]) -> dict[str, Path]:
 def _one(folder: Path, pattern: str) -> Path:
     """The first such file, or where one would be: its pairs fail by themselves."""
     return min(folder.glob(pattern), default=folder / pattern)
+
+
+def _existing(files: list[Path]) -> Path:
+    """The first that is there, or where it would be."""
+    return next(filter(Path.is_file, files), files[0])

@@ -13,7 +13,7 @@ from jaxface.camera import HIGHEST
 from jaxface.solvers.lanes import joined
 from jaxface.types import Scheme
 
-FEWEST = 4
+_FEWEST = 4
 """So many points, not in a plane, have one affine camera; a side that leaves fewer tells no pose."""
 
 
@@ -31,13 +31,20 @@ class Sides(NamedTuple):
 def sides_of(points: Float[Array | np.ndarray, "3 L"], scheme: Scheme, weight: Float[Array, "L"] | None) -> Sides:
     """Of landmarks that weigh alike a matter of the model alone, in JAX or, of NumPy's points, in NumPy."""
     xp = points.__array_namespace__()
-    heed = xp.where(visibility.silhouettes(scheme), 0.0, xp.ones_like(points[0]) if weight is None else weight)
-    told = xp.sum(heed > 0, axis=1) >= FEWEST
+    heed, told = without_a_side(xp.ones_like(points[0]) if weight is None else weight, scheme)
     heed = xp.where(told[:, None], heed, 1.0)
     share = heed / heed.sum(axis=1, keepdims=True)
     with jax.default_matmul_precision("highest"):
         centred = points - (share @ points.T)[:, :, None]
         return Sides(centred, heed, inverse_moments(centred, centred * heed[:, None]), told)
+
+
+def without_a_side(weight: Float[Array | np.ndarray, "L"], scheme: Scheme):
+    """Landmarks' weights (2, L) without the right side's silhouette and without the left's, and whether (2,) enough are
+    left to tell a pose."""
+    xp = weight.__array_namespace__()
+    heed = xp.where(visibility.silhouettes(scheme), 0.0, weight)
+    return heed, xp.sum(heed > 0, axis=1) >= _FEWEST
 
 
 def inverse_moments(points: Float[Array | np.ndarray, "*b 3 L"], heavy: Float[Array | np.ndarray, "*b 3 L"]) -> Any:

@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxface import visibility
 from jaxface.camera import HIGHEST
 from jaxface.energies import mean_point
-from jaxface.fitting.coarse import FEWEST
+from jaxface.fitting.coarse import without_a_side
 from jaxface.types import Landmarks, Status
 
 FLATNESS = 1e-4
@@ -57,8 +56,7 @@ def to_unit(landmarks: Landmarks, stand_in: Float[Array, "3 L"]) -> tuple[Unit, 
     ignored = False
     if weight is not None:
         finite &= jnp.all(jnp.isfinite(weight))
-        left = (weight > 0) & ~visibility.silhouettes(landmarks.scheme)
-        ignored |= jnp.all(jnp.sum(left, axis=1) < FEWEST)
+        ignored = ~jnp.any(without_a_side(weight, landmarks.scheme)[1])
         weight = relative(jnp.where(finite, weight, 1.0))
         largest = jnp.max(jnp.where(weight > 0, jnp.abs(both), 0.0))
         both = jnp.clip(both, -_AWAY * largest, _AWAY * largest)  # what weighs nothing may lie anywhere

@@ -30,7 +30,7 @@ from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478, NOSE_TIP
 from jaxface.model.morphable import LandmarkModel, MorphableModel
 from jaxface.pytree import pytree
 from jaxface.solvers.inverse import inverse
-from jaxface.types import POINTS, FitResult, Landmarks, Scheme
+from jaxface.types import POINTS, SCHEMES, FitResult, Landmarks, Scheme
 
 PLACED_MM = 85.0
 """A face counts as placed by its surface within this distance of the nose tip, as ``micc85`` crops it."""
@@ -135,8 +135,7 @@ def uncertainty(
         check(model, landmarks, options, batch=False)
         scheme = landmarks.scheme
     elif result.landmark_weight is not None:
-        schemes: dict[int, Scheme] = {count: name for name, count in POINTS.items()}
-        scheme = schemes.get(result.landmark_weight.shape[-1], scheme)
+        scheme = SCHEMES.get(result.landmark_weight.shape[-1], scheme)
     if batch := np.shape(result.pose.scale):
         raise ValueError(
             f"result: got a batch of shape {batch}, takes one face; "

@@ -156,11 +156,16 @@ def rim_edges(triangles: np.ndarray) -> np.ndarray:
     return pairs[count == 1]
 
 
-def parts(vertices: int, triangles: np.ndarray) -> np.ndarray:
-    """(V,) which connected part of the mesh each vertex belongs to."""
+def graph(vertices: int, triangles: np.ndarray):
+    """(V, V) sparse: 1 where an edge joins two vertices, once an edge."""
     from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
 
     pairs = edges(triangles)[0]
-    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(vertices, vertices))
-    return connected_components(graph, directed=False)[1]
+    return coo_array((np.ones(len(pairs)), pairs.T), shape=(vertices, vertices))
+
+
+def parts(vertices: int, triangles: np.ndarray) -> np.ndarray:
+    """(V,) which connected part of the mesh each vertex belongs to."""
+    from scipy.sparse.csgraph import connected_components
+
+    return connected_components(graph(vertices, triangles), directed=False)[1]

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxface.detection.reading import require_photograph
 from jaxface.model.morphable import MorphableModel
-from jaxface.model.surfaces import edges, solve
+from jaxface.model.surfaces import graph, solve
 from jaxface.rendering.observation import Observation, observe, smoothstep
 from jaxface.rendering.posed import image_vertices
 from jaxface.rendering.rasterizer import rasterize
@@ -118,8 +118,7 @@ def _spread(values: np.ndarray, belief: np.ndarray, triangles: np.ndarray, defau
     from scipy import sparse
     from scipy.sparse.csgraph import laplacian
 
-    pairs = edges(triangles)[0]
-    links = sparse.coo_array((np.ones(len(pairs)), pairs.T), shape=(len(values), len(values)))
+    links = graph(len(values), triangles)
     weight = FAITH * belief.astype(float) ** 2
     matrix = sparse.diags_array(weight + STIFFNESS) + laplacian(links + links.T)
     return solve(matrix, weight[:, None] * values + STIFFNESS * default)
