@@ -113,7 +113,9 @@ def test_turned_heads_are_found_and_turned_nearly_so_far(finder, drawn_people, s
     people, painter = drawn_people
     away, turned = np.full((2, 5), np.inf)
     for k, index in enumerate(np.argsort(np.where(side * people.yaw >= least, np.abs(people.yaw), np.inf))[:5]):
-        for points in finder.search(painter.photograph(int(index))):
+        found = finder.search(painter.photograph(int(index)))
+        assert len(found) <= 1
+        for points in found:
             error = points[IBUG68_FROM_MEDIAPIPE478, :2] - (people.shape.anchors @ placed(people, int(index)))[:, :2]
             away[k] = np.linalg.norm(error[INNER], axis=1).mean() / PIXELS_A_MM
             turned[k] = abs(np.degrees(np.arcsin(laid(points)[0][2, 0])) - people.yaw[index])

@@ -61,7 +61,7 @@ def test_an_enlarged_photograph_has_its_points_at_the_same_places(pixels):
 def test_what_is_detected_is_within_a_pixel_of_mediapipes_own_points(pixels, reference):
     (face,) = jaxface.detect(pixels, "mediapipe478")
     off = np.linalg.norm(face.xy - reference[:, :2], axis=-1)
-    assert off.mean() < 1 and off.max() < 2  # the network sees the face a quarter of a pixel elsewhere
+    assert off.mean() < 0.7 and off.max() < 2  # the network sees the face a quarter of a pixel elsewhere
     away = face.xyz[:, 2] - reference[:, 2]
     assert np.abs(away - away.mean()).max() < 2
 
