@@ -5,6 +5,7 @@ import os
 import pickle
 import struct
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,6 +73,13 @@ def test_own_format_names_the_bad_field(small, tmp_path, name, change, message):
     with pytest.raises(ValueError) as error:
         load_model(tmp_path / "bad.npz")
     assert says(error, f"face model {tmp_path / 'bad.npz'}: ", message)
+
+
+def test_no_file_is_written_of_components_that_it_cannot_hold(small, tmp_path):
+    wide = replace(small, identity=1e5 * np.asarray(small.identity))
+    with pytest.raises(ValueError, match=r"model.identity: moves a vertex by .*; takes millimetres, at most 65504"):
+        save_model(tmp_path / "face.npz", wide)
+    assert not (tmp_path / "face.npz").exists()
 
 
 def test_truncated_archives_are_refused(small, tmp_path):

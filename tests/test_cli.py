@@ -171,7 +171,8 @@ def test_points_are_fitted_with_their_detectors_own_calibration(jaxface, tmp_pat
     "arguments, says",
     [
         (["--formats", "stl"], "--formats: 'stl' is not one of obj, ply, glb, overlay, npz, json"),
-        (["--formats", ""], "--formats: '' is not one of obj"),
+        (["--formats", ""], "--formats: is empty, as of a variable that is not set"),
+        (["--landmarks="], "--landmarks: is empty"),
         (["--formats", "obj,"], "--formats: '' is not one of obj"),
         (["--variant", "3d"], "--variant: '3d': takes one of auto, 2d, 2d+3d, 2d+3d+w, 2d+3d+p+w"),
         (["--variant", "calibrated", "--detector", "fan"], "--variant: calibrated takes mediapipe or mediapipe-av"),
@@ -187,7 +188,9 @@ def test_points_are_fitted_with_their_detectors_own_calibration(jaxface, tmp_pat
         (["--model", "broken.npz"], "--model: face model broken.npz: not a jaxface .npz"),
         (["--output", "text.npz"], "--output: text.npz cannot be written (text.npz is a file)"),
         (["--output", "text.npz/under/it"], "--output: text.npz/under/it cannot be written"),
-        (["--output", ""], "'': takes a folder; . is the one that you are in"),
+        (["--output", ""], "--output: is empty"),
+        ([""], "an argument: is empty"),
+        (["--min-score", "nan"], "'--min-score': Input should be less than or equal to 1"),
         (["--output", "link"], "--output: link cannot be written (link is a broken link)"),
         (["--output", "x" * 300], "cannot be written (File name too long)"),
     ],
@@ -208,6 +211,10 @@ def test_wrong_commands_are_one_line(jaxface):
     assert "Missing argument" in one_line(jaxface("fit"), 2)
     assert "No such command 'fitt'" in one_line(jaxface("fitt"), 2)
     assert "No such option: --what" in one_line(jaxface("demo", "--what"), 2)
+    assert "an argument: is empty" in one_line(jaxface("dataset", ""), 2)
+    assert "'--smoothness': Input should be less than" in one_line(
+        jaxface("video", "clip.mp4", "--smoothness", "inf"), 2
+    )
 
 
 @pytest.mark.parametrize("name", ["missing.png", "text.png"])
@@ -365,7 +372,7 @@ def test_model_convert_writes_a_model_that_can_be_fitted_with(jaxface, tmp_path,
 
 
 @pytest.mark.parametrize(
-    "name, said", [("", "'' is no name"), ("a/..", "'a/..' is no name"), ("in.npz", "in.npz is a folder")]
+    "name, said", [(".", "'.' is no name"), ("a/..", "'a/..' is no name"), ("in.npz", "in.npz is a folder")]
 )
 def test_models_are_not_kept_under_no_name_or_a_folders(jaxface, tmp_path, monkeypatch, small, name, said):
     monkeypatch.setattr("jaxface.model.store.models_folder", lambda: tmp_path / "models")

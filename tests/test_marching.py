@@ -21,6 +21,7 @@ from jaxface.fitting import outline
 from jaxface.model.contours import CANDIDATES, contour_lines
 from jaxface.model.correspondences import JAW
 from jaxface.rendering.overlay import DETECTED_2D, overlay
+from jaxface.rendering.posed import seen_landmarks
 from jaxface.rendering.rasterizer import rasterize
 
 pytestmark = pytest.mark.usefixtures("run_once")
@@ -198,6 +199,8 @@ class TestRefused:
         march = FitOptions(contour="march")
         with pytest.raises(ValueError, match=r"contour='march': takes ibug68 .*mediapipe478"):
             jaxface.fit(small, face(scheme="mediapipe478")[0], march)
+        with pytest.raises(ValueError, match=r"contour='march': takes ibug68 .*mediapipe478"):
+            seen_landmarks(small, jaxface.fit(small, face()[0]), "mediapipe478", "march")
         with pytest.raises(ValueError, match="contour='march': .*a single fit can"):
             jaxface.fit_sequence(small, jax.tree.map(lambda leaf: leaf[None], face()[0]), march)
 

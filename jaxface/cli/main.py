@@ -16,7 +16,16 @@ _UsageError: Any = typer.BadParameter.__base__
 
 
 class _OneLineErrors(TyperGroup):
-    """Says what is wrong in one line, without the usage around it."""
+    """Says what is wrong in one line, without the usage around it, and takes no empty argument: an empty path would be
+    the folder that one is in."""
+
+    def parse_args(self, ctx, args):
+        for before, given in zip(["", *args], args, strict=False):
+            option, equals, value = given.partition("=")
+            if not (value if equals and option.startswith("--") else given) and not ctx.resilient_parsing:
+                name = next((word for word in (option, before) if word.startswith("-")), "an argument")
+                raise typer.BadParameter("is empty, as of a variable that is not set", param_hint=name)
+        return super().parse_args(ctx, args)
 
     def main(self, *args, **kwargs):
         for stream in (sys.stdout, sys.stderr):

@@ -15,17 +15,11 @@ def one_of(names: Iterable[str], flag: str, words: str):
     return typer.Option(flag, help=words, autocompletion=lambda: list(names))
 
 
-def _folder(given: str | Path) -> Path:
-    if given == "":
-        raise typer.BadParameter("'': takes a folder; . is the one that you are in")
-    return Path(given)
-
-
 Images = Annotated[
     list[Path],
     typer.Argument(metavar="IMAGES", help="Photographs.", show_default=False, readable=False),  # one may fail by itself
 ]
-Output = Annotated[Path, typer.Option("--output", "-o", parser=_folder, metavar="PATH", help="Folder to write to.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
 Model = Annotated[
     str | None,
     typer.Option("--model", help="A face model's file or registered name, in place of the embedded one."),

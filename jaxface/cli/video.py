@@ -35,10 +35,11 @@ def video(
     output: Output = Path("jaxface-video"),
     formats: Annotated[str, formats_of(VIDEO_FILES)] = ",".join(VIDEO_FILES),
     smoothness: Annotated[
-        float, typer.Option(min=0, help="How much a face is held to where it was a frame before; 0 not at all.")
+        float,
+        typer.Option(min=0, max=1e6, help="How much a face is held to where it was a frame before; 0 not at all."),
     ] = SMOOTHNESS,
     seconds: Annotated[
-        float, typer.Option(min=0, help="How long a camera is recorded, if Ctrl-C does not end it before.")
+        float, typer.Option(min=0, max=1e6, help="How long a camera is recorded, if Ctrl-C does not end it before.")
     ] = 3600.0,
     variant: VariantName = "auto",
     loss: LossName = "squared",

@@ -49,7 +49,14 @@ def source_file(source: str | Path | None) -> Path | None:
 
 
 def save_model(path: str | Path, model: MorphableModel) -> None:
-    """Write a model as jaxface's ``.npz``, which ``jaxface.model.readers.own`` describes."""
+    """Write a model as jaxface's ``.npz``, which ``jaxface.model.readers.own`` describes.
+
+    Raises:
+      ValueError: a component moves a vertex farther than the file's half precision holds.
+    """
+    for field in ("identity", "expression"):
+        if (largest := np.abs(getattr(model, field)).max(initial=0)) > np.finfo(np.float16).max:
+            raise ValueError(f"model.{field}: moves a vertex by {largest:.3g}; takes millimetres, at most 65504")
     arrays = {
         "mean": np.asarray(model.mean, np.float32),
         "identity": np.asarray(model.identity, np.float16),

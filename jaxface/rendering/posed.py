@@ -48,8 +48,11 @@ def seen_landmarks(model: MorphableModel, result: FitResult, scheme: str, contou
     """(L, 2) float32 pixels: what a fit with this ``contour`` takes the detected 2D landmarks for. Those of
     ``image_landmarks``; but where the contour marches, the 17 where the face ends.
 
-    Raises: as ``image_landmarks``.
+    Raises:
+      ValueError: as ``image_landmarks``; or these points have no contour that marches.
     """
+    if contour == "march" and scheme != "ibug68":
+        raise ValueError(f"contour='march': takes ibug68 landmarks; {scheme}'s lie on the anatomy in 2D too")
     points = image_landmarks(model, result, scheme)[:, :2]
     if contour == "march":
         points = np.concatenate([np.asarray(outline(model, result), np.float32), points[JAW.stop :]])

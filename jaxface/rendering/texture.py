@@ -24,6 +24,8 @@ FAITH = 4.0
 """Pull of a spread colour toward one that is wholly believed, against 1 for the pull of one neighbour."""
 STIFFNESS = 1e-4
 """Pull toward the default where nothing is seen: a colour fades into it over about 100 vertices."""
+_LARGEST = 8192
+"""Side of an atlas in pixels that every OpenGL draws."""
 UNSEEN = np.array([200.0, 170.0, 150.0], np.float32)
 """The colour of a face that its photograph does not show at all."""
 
@@ -40,10 +42,13 @@ def texture(image: np.ndarray, model: MorphableModel, result: FitResult, size: i
       continue beyond the borders of the atlas's islands, so that filtering draws no seams.
 
     Raises:
-      ValueError: the model has no texture atlas, ``result`` is a batch, or ``image`` is not (H, W, 3) uint8.
+      ValueError: the model has no texture atlas, ``result`` is a batch, ``image`` is not (H, W, 3) uint8, or ``size``
+        is no whole number from 1 to 8192.
     """
     from scipy.ndimage import distance_transform_edt
 
+    if not 1 <= size <= _LARGEST:
+        raise ValueError(f"size: got {size!r}, takes a whole number from 1 to {_LARGEST}")
     if model.uv is None:
         raise ValueError(f"model: got {model.name!r}, which has no texture atlas (uv); texture takes a model with one")
     surface = _Surface.of(image, model, result, detail=size)
