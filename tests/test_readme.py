@@ -27,6 +27,13 @@ def photo(tmp_path, monkeypatch, run_once):
     return tmp_path
 
 
+def test_the_site_shows_every_file_that_a_page_leads_to():
+    shown = set(re.findall(r"::: ([\w.]+)", (ROOT / "docs/code.md").read_text()))
+    for page in (ROOT / "docs").glob("*.md"):
+        for path in re.findall(r"\]\(\.\./(jaxface/[\w/]+)\.py\)", page.read_text()):
+            assert path.replace("/", ".") in shown, (page.name, path)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_python_blocks_run(photo, page):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
