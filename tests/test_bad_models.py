@@ -29,7 +29,7 @@ from model_files import (
 )
 
 from jaxface.model.readers import ModelFileError, checks
-from jaxface.model.store import load_model, save_model
+from jaxface.model.store import load_model, model_file, save_model
 
 
 def says(error, *parts):
@@ -80,6 +80,11 @@ def test_no_file_is_written_of_components_that_it_cannot_hold(small, tmp_path):
     with pytest.raises(ValueError, match=r"model.identity: moves a vertex by .*; takes millimetres, at most 65504"):
         save_model(tmp_path / "face.npz", wide)
     assert not (tmp_path / "face.npz").exists()
+
+
+def test_a_model_is_not_kept_under_an_empty_name():
+    with pytest.raises(ValueError, match="'' is no name; takes a file to write"):
+        model_file("")
 
 
 def test_truncated_archives_are_refused(small, tmp_path):

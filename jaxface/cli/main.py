@@ -1,5 +1,6 @@
 """The ``jaxface`` command. Exit codes: 0 all faces fitted; 1 nothing fitted or a file failed; 2 wrong usage."""
 
+import re
 import sys
 from io import TextIOWrapper
 from typing import Annotated, Any
@@ -21,9 +22,9 @@ class _OneLineErrors(TyperGroup):
 
     def parse_args(self, ctx, args):
         for before, given in zip(["", *args], args, strict=False):
-            option, equals, value = given.partition("=")
-            if not (value if equals and option.startswith("--") else given) and not ctx.resilient_parsing:
-                name = next((word for word in (option, before) if word.startswith("-")), "an argument")
+            if re.fullmatch("(--[^=]+=)?", given) and not ctx.resilient_parsing:
+                option = given.removesuffix("=") or before
+                name = option if option.startswith("-") else "an argument"
                 raise typer.BadParameter("is empty, as of a variable that is not set", param_hint=name)
         return super().parse_args(ctx, args)
 

@@ -15,7 +15,7 @@ from jaxface.calibration import Calibration, load_calibration
 from jaxface.camera import project
 from jaxface.fitting.coordinates import Coordinates, coordinates
 from jaxface.fitting.loop import fit_one
-from jaxface.fitting.marching import contour_of
+from jaxface.fitting.marching import contour_of, require_contour
 from jaxface.fitting.options import FitOptions, settled
 from jaxface.model.contours import CANDIDATES, contour_lines, outermost, outward
 from jaxface.model.morphable import LandmarkModel, MorphableModel
@@ -245,8 +245,8 @@ def check(model: MorphableModel, landmarks: Landmarks, options: FitOptions, batc
     if scheme not in model.landmarks:
         known = ", ".join(model.landmarks) or "none"
         raise ValueError(f"landmarks.scheme={scheme!r}: the model {model.name!r} has {known}")
-    if options.contour == "march" and scheme != "ibug68":
-        raise ValueError(f"options.contour='march': takes ibug68 landmarks; {scheme}'s lie on the anatomy in 2D too")
+    if options.contour == "march":
+        require_contour("options.contour", scheme)
     lead = ("faces",) if batch else ()
     shapes = {"xy": (*lead, POINTS[scheme], 2), "xyz": (*lead, POINTS[scheme], 3), "weight": (*lead, POINTS[scheme])}
     faces = np.shape(landmarks.xy)[:1]

@@ -33,6 +33,12 @@ class Contour:
     outward: Float[Array | np.ndarray, "2 17"]
 
 
+def require_contour(name: str, scheme: str) -> None:
+    """Raise a ``ValueError``, by the name of what asks to march, for landmarks without a contour that does."""
+    if scheme != "ibug68":
+        raise ValueError(f"{name}='march': takes ibug68 landmarks; {scheme}'s lie on the anatomy in 2D too")
+
+
 def contour_of(model: MorphableModel, there: LandmarkModel, mixing: Float[Any, "N N"]) -> Contour:
     """A model's contour in the coordinates of a fit, in NumPy; ``there`` is the model at its 68 points."""
     lines = jax.tree.map(np.asarray, contour_lines(model))

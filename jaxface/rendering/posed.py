@@ -6,6 +6,7 @@ from jaxtyping import Array, Float
 
 from jaxface import camera
 from jaxface.fitting import outline
+from jaxface.fitting.marching import require_contour
 from jaxface.model.correspondences import JAW
 from jaxface.model.morphable import MorphableModel
 from jaxface.types import FitResult
@@ -51,10 +52,9 @@ def seen_landmarks(model: MorphableModel, result: FitResult, scheme: str, contou
     Raises:
       ValueError: as ``image_landmarks``; or these points have no contour that marches.
     """
-    if contour == "march" and scheme != "ibug68":
-        raise ValueError(f"contour='march': takes ibug68 landmarks; {scheme}'s lie on the anatomy in 2D too")
     points = image_landmarks(model, result, scheme)[:, :2]
     if contour == "march":
+        require_contour("contour", scheme)
         points = np.concatenate([np.asarray(outline(model, result), np.float32), points[JAW.stop :]])
     return points
 
