@@ -4,6 +4,7 @@ import hypothesis
 import jax
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import trimesh
 from hypothesis import strategies as st
@@ -97,6 +98,20 @@ def test_a_folder_in_a_files_place_is_named_and_the_other_faces_are_written(jaxf
     assert (result.exit_code, result.stdout) == (1, "2 faces written to out-meshes\n")
     assert result.stderr == "out-meshes/x.ply cannot be written (a folder has its name)\n"
     assert meshes(tmp_path / "out-meshes") == {"x.glb", "x/face-2.ply", "x/face-2.glb", "y.ply", "y.glb"}
+
+
+@pytest.mark.usefixtures("written")
+def test_a_page_that_turns_out_to_be_damaged_is_named_and_the_faces_before_it_are_written(jaxface, tmp_path):
+    part = tmp_path / "out" / "part-0000001.parquet"
+    content, group = bytearray(part.read_bytes()), pq.read_metadata(part).row_group(0)
+    numbers = next(group.column(i) for i in range(group.num_columns) if "identity" in group.column(i).path_in_schema)
+    start = numbers.data_page_offset
+    content[start : start + numbers.total_compressed_size] = bytes(numbers.total_compressed_size)
+    part.write_bytes(content)
+    result = jaxface("mesh", "out", "-o", "meshes")
+    assert (result.exit_code, result.stdout) == (1, "2 faces written to meshes\n")
+    assert result.stderr == "out/part-0000001.parquet: is damaged; remove it, and jaxface dataset makes it again\n"
+    assert meshes(tmp_path / "meshes") == {"x.glb", "x/face-2.glb"}
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def mesh(
     require_writable(output, "--output")
     try:
         selection = select(rows, where, limit)
+        names = selection.names()
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     fitted_with = face_model(model or selection.model["source"], "--model")
@@ -57,14 +58,16 @@ def mesh(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--model") from None
     results, errors = console(), console(stderr=True)
-    names = selection.names()
     if not names:
         errors.print("no fitted face meets the condition")
         raise typer.Exit(1)
     written = 0
-    for name, result in zip(progress(names, "writing", errors), selection.results(), strict=True):
-        files = [output / f"{name}.{ending}" for ending in chosen]
-        written += all([_written(file, fitted_with, result, errors) for file in files])
+    try:
+        for name, result in zip(progress(names, "writing", errors), selection.results(), strict=True):
+            files = [output / f"{name}.{ending}" for ending in chosen]
+            written += all([_written(file, fitted_with, result, errors) for file in files])
+    except ValueError as error:
+        errors.failed(str(error))
     results.print(f"{written} faces written to {printable(str(output))}", soft_wrap=True)
     raise typer.Exit(0 if written == len(names) else 1)
 

@@ -118,8 +118,15 @@ def contents(folder: Path) -> tuple[int, dict[str, int]]:
 
 def read_part(path: Path, columns: list[str]) -> pa.Table:
     """Some columns of a part; raises a ``ValueError`` for a file that is damaged."""
-    try:
+    with sound(path):
         return pq.read_table(path, columns=columns)
+
+
+@contextmanager
+def sound(path: Path) -> Iterator[None]:
+    """Where a part is read: raises a ``ValueError`` that names the file if it turns out to be damaged."""
+    try:
+        yield
     except (pa.ArrowInvalid, OSError) as error:
         if getattr(error, "errno", None) is not None:  # the file system's, not Parquet's
             raise

@@ -11,7 +11,7 @@ import pyarrow.dataset as ds
 
 from jaxface.export.parquet import read_faces, record_of
 from jaxface.model.morphable import MorphableModel
-from jaxface.pipelines.dataset import parts_of, read_part
+from jaxface.pipelines.dataset import parts_of, read_part, sound
 from jaxface.pipelines.naming import different_names
 from jaxface.pipelines.selection import condition
 from jaxface.pipelines.stages import fingerprint
@@ -45,26 +45,33 @@ class Selection:
         """A relative path for each face, the same whatever else is chosen: ``NAME`` for a photograph's first face,
         ``NAME/face-2``, ... for the further ones, ``NAME/person-1/frame-000000`` for a video's."""
         columns, rows = ["source", "frame", "face"], []
-        for batch in self._batches(columns):
+        for batch in self._taken(columns):
             rows += zip(*(batch[name].to_pylist() for name in columns), strict=True)
-        fitted = (batch["source"] for batch in self.beside.to_batches(["source"], filter=_FITTED))
+        fitted = (batch["source"] for batch in _batches(self.beside, ["source"], _FITTED))
         named = different_names((source for source, _, _ in rows), fitted)
         return [named[source] + _within(frame, face) for source, frame, face in rows]
 
     def results(self) -> Iterator[FitResult]:
         """The fits, one after another."""
-        for batch in self._batches(None):
+        for batch in self._taken(None):
             if batch.num_rows:
                 results = read_faces(batch)[0]
                 yield from (jax.tree.map(lambda leaf, i=i: leaf[i], results) for i in range(batch.num_rows))
 
-    def _batches(self, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+    def _taken(self, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
         left = self.limit
-        for batch in self.rows.to_batches(columns, filter=self.where, batch_size=_AT_A_TIME):
+        for batch in _batches(self.rows, columns, self.where):
             taken = batch if left is None else batch.slice(0, left)
             yield taken
             if left is not None and not (left := left - taken.num_rows):
                 return
+
+
+def _batches(rows: ds.Dataset, columns: list[str] | None, where: pc.Expression) -> Iterator[pa.RecordBatch]:
+    """Some rows of Parquet files, in these files' order."""
+    for file in rows.get_fragments():
+        with sound(Path(file.path)):
+            yield from file.to_batches(rows.schema, columns, filter=where, batch_size=_AT_A_TIME)
 
 
 def _within(frame: int | None, face: int) -> str:
