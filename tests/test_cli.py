@@ -120,35 +120,37 @@ def test_two_faces_of_a_photograph_get_a_set_of_files_each(jaxface, tmp_path, ph
 
 
 def test_no_file_of_another_photographs_face_stays_beside_those_of_this_one(jaxface, tmp_path, photograph):
-    shutil.copy(photograph, tmp_path / "other.png")
+    Image.fromarray(read_image(photograph)[:, ::-1]).save(tmp_path / photograph.name)
     for name, formats, there in (
         (photograph, "json,ply", {"fit.json", "face.ply"}),
         (photograph, "npz", {"fit.json", "face.ply", "fit.npz"}),
-        ("other.png", "json", {"fit.json"}),
+        (photograph.name, "json", {"fit.json"}),
     ):
         assert jaxface("fit", name, "-o", "out", "-f", formats).exit_code == 0
         assert names(tmp_path / "out") == there
 
 
 def test_a_further_run_leaves_no_face_of_the_one_before(jaxface, tmp_path, photograph, pair):
-    left = {"fit.npz", "face-2", "face-4", "face-04"}
+    left = {"fit.json", "face-2", "face-4", "face-04"}
     for options in [], ["--same-person"]:
-        for name in "face-2/face.mtl", "face-2/mine.txt", "face-3/fit.npz", "face-4/fit.json", "face-04/fit.npz":
-            (tmp_path / "out" / name).parent.mkdir(exist_ok=True, parents=True)
-            (tmp_path / "out" / name).write_text('{"face": 0}')  # of a photograph of its own, named face-4
-        (tmp_path / "out" / "fit.npz").touch()
-        assert jaxface("fit", pair, "-o", "out", "-f", "npz").exit_code == 0
+        for folder, face in ("face-3", 2), ("face-4", 0), ("face-04", 3):  # face-4 is a photograph of that name
+            (tmp_path / "out" / folder).mkdir(exist_ok=True, parents=True)
+            (tmp_path / "out" / folder / "fit.json").write_text(json.dumps({"face": face}))
+        (tmp_path / "out" / "face-3" / "fit.npz").touch()
+        assert jaxface("fit", pair, "-o", "out", "-f", "json").exit_code == 0
+        for name in "face.mtl", "mine.txt":
+            (tmp_path / "out" / "face-2" / name).touch()
         assert names(tmp_path / "out") == left
-        assert names(tmp_path / "out" / "face-2") == {"fit.npz", "face.mtl", "mine.txt"}
-        assert jaxface("fit", photograph, "-o", "out", "-f", "npz", *options).exit_code == 0
+        assert jaxface("fit", photograph, "-o", "out", "-f", "json", *options).exit_code == 0
         assert names(tmp_path / "out") == left and names(tmp_path / "out" / "face-2") == {"mine.txt"}
 
 
 def test_a_photograph_beside_one_named_face_2_leaves_it(jaxface, tmp_path, photograph):
     shutil.copy(photograph, tmp_path / "face-2.png")
     assert jaxface("fit", photograph, "face-2.png", "-o", "out", "-f", "npz").exit_code == 0
-    assert jaxface("fit", photograph, "-o", "out", "-f", "npz").exit_code == 0
-    assert names(tmp_path / "out" / "face-2") == {"fit.npz"}
+    for _ in range(2):  # of which the second finds a face there
+        assert jaxface("fit", photograph, "-o", "out", "-f", "npz").exit_code == 0
+        assert names(tmp_path / "out" / "face-2") == {"fit.npz"}
 
 
 def test_formats_and_options_are_taken(jaxface, tmp_path, photograph):

@@ -189,6 +189,19 @@ def test_bad_fields_of_a_npz(tmp_path, fields, says):
         read_landmarks(tmp_path / "a.npz")
 
 
+def test_of_several_faces_the_one_that_is_damaged_is_named(tmp_path):
+    three = points(0)[None].repeat(3, axis=0)
+    three[1, 5, 0] = np.nan
+    np.save(tmp_path / "a.npy", three)
+    np.savez(tmp_path / "a.npz", xy=three)
+    faces = [{"xy": GOOD.tolist()}, {"xy": GOOD.tolist(), "weight": [None] * 68}]
+    (tmp_path / "a.json").write_text(json.dumps({"faces": faces}))
+    said = {"npy": "xy with a number that is not finite", "json": "weight of object; takes numbers"}
+    for name in "npy", "npz", "json":
+        with pytest.raises(ValueError, match=rf"a\.{name}: face 2 has {said.get(name, said['npy'])}"):
+            read_landmarks(tmp_path / f"a.{name}")
+
+
 def test_the_fields_of_a_npz_may_be_those_of_one_face(tmp_path):
     face = Landmarks(GOOD, points(1, dimensions=3), np.ones(68, np.float32))
     np.savez(tmp_path / "a.npz", xy=face.xy, xyz=face.xyz, weight=face.weight)

@@ -65,6 +65,15 @@ def test_the_photograph_that_looks_most_straight_gives_the_texture(jaxface, tmp_
     assert abs(straight.pose.euler_deg[1] - 8) < 5
 
 
+def test_no_face_at_rest_is_written_where_none_was_fitted(jaxface, tmp_path, photographs):
+    line = np.arange(1.0, 69)[:, None] * [1, 2, 3]
+    for index in range(3):
+        np.savez(tmp_path / "points" / f"{index}.npz", xy=line[None, :, :2], xyz=line[None])
+    result = jaxface(*CALL, "-o", "out", "-f", "json,ply", "--same-person")
+    assert result.exit_code == 1 and result.stderr.count("on a line") == 3
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"0", "1", "2"}
+
+
 def test_a_photograph_that_is_missing_is_named_and_left_out(jaxface, tmp_path, photographs):
     result = jaxface(*CALL, "gone.png", "-o", "out", "-f", "npz", "--same-person")
     assert result.exit_code == 1

@@ -8,7 +8,7 @@ variant ``"2d"`` of a fit takes.
 import json
 import re
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ def landmark_file(
     source: dict[str, str] | None = None,
 ) -> bytes:
     """The content of a landmark file; ``.json`` and ``.npz`` tell of each face its box, its detector where it is known
-    and its score where given, and of them all what ``landmark_sources.source`` says of the photograph, where given."""
+    and its score where given, and of them all what ``landmark_sources.origin`` says of the photograph, where given."""
     try:
         for face in faces:
             weight = None if face.weight is None else np.asarray(face.weight)
@@ -133,7 +133,7 @@ def _read_npz(content: bytes) -> list[Landmarks]:
     if len(lengths) != 1:
         raise ValueError("fields for different numbers of faces; takes the faces in front of each")
     missing = [None] * lengths.pop()
-    return [_face(*one) for one in zip(*(missing if field is None else field for field in fields), strict=True)]
+    return _each(_face, zip(*(missing if field is None else field for field in fields), strict=True))
 
 
 def _write_npz(faces: Sequence[Landmarks], scores, source) -> bytes:
@@ -157,13 +157,14 @@ def _read_json(content: bytes) -> list[Landmarks]:
         return _faces(_array(held))
     if not isinstance(held.get("faces"), list) or not all(isinstance(face, dict) for face in held["faces"]):
         raise ValueError(f"the fields {', '.join(held) or 'none'}; takes a list of objects named faces, or an array")
-    faces = []
-    for index, face in enumerate(held["faces"]):
-        if "xy" not in face:
-            raise ValueError(f"face {index + 1} has {', '.join(face) or 'nothing'}; takes xy, and xyz and weight")
-        xyz, weight = (None if face.get(name) is None else _array(face[name]) for name in ("xyz", "weight"))
-        faces.append(_face(_array(face["xy"]), xyz, weight, face.get("detector")))
-    return faces
+    return _each(_of_fields, ([face] for face in held["faces"]))
+
+
+def _of_fields(face: dict[str, Any]) -> Landmarks:
+    if "xy" not in face:
+        raise ValueError(f"{', '.join(face) or 'nothing'}; takes xy, and xyz and weight")
+    xyz, weight = (None if face.get(name) is None else _array(face[name]) for name in ("xyz", "weight"))
+    return _face(_array(face["xy"]), xyz, weight, face.get("detector"))
 
 
 def _write_json(faces: Sequence[Landmarks], scores, source) -> bytes:
@@ -195,7 +196,18 @@ def _faces(points: np.ndarray) -> list[Landmarks]:
     if points.ndim not in (2, 3):
         raise ValueError(f"an array of shape {points.shape}; {_TAKEN}")
     several = points if points.ndim == 3 else points[None]
-    return [_face(one[:, :2], one if one.shape[1] == 3 else None, None) for one in several]
+    return _each(_face, ((one[:, :2], one if one.shape[1] == 3 else None, None) for one in several))
+
+
+def _each(read: Callable[..., Landmarks], faces: Iterable[Iterable]) -> list[Landmarks]:
+    """The faces that ``read`` makes of its arguments; its errors tell what a face has, and are told of which."""
+    made: list[Landmarks] = []
+    for arguments in faces:
+        try:
+            made.append(read(*arguments))
+        except ValueError as error:
+            raise ValueError(f"face {len(made) + 1} has {error}") from None
+    return made
 
 
 def _face(xy: np.ndarray, xyz: np.ndarray | None, weight: np.ndarray | None, detector=None) -> Landmarks:

@@ -11,8 +11,9 @@ from jaxface.detection.landmark_files import SUFFIXES
 from jaxface.detection.reading import readable_name
 
 
-def source(photograph: Path) -> dict[str, str]:
-    """What a landmark file says of its photograph: ``source``, its name, for people, and ``sha256``, which tells it."""
+def origin(photograph: Path) -> dict[str, str]:
+    """What is written of a photograph beside what was found in it: ``source``, its name, for people, and ``sha256``,
+    which tells it from others."""
     return {"source": readable_name(photograph), "sha256": _sha256(photograph)}
 
 

@@ -90,6 +90,7 @@ def write_json(
     *,
     options: dict,
     source: str | None = None,
+    sha256: str | None = None,
     face: int = 0,
     box: Sequence[float] | None = None,
     detector: str | None = None,
@@ -99,6 +100,7 @@ def write_json(
     Args:
       options: what the fit was called with, as plain JSON values.
       source: the photograph's file name.
+      sha256: of that file.
       face: which face of the photograph this is, from 0.
       box: left, top, right, bottom of the face in pixels.
       detector: who found its landmarks.
@@ -114,6 +116,7 @@ def write_json(
     named = len(model.expression_names) == len(expression)
     record = {
         "source": source,
+        "sha256": sha256,
         "face": face,
         "box": box,
         "detector": detector,

@@ -15,8 +15,8 @@ import jax
 import numpy as np
 
 from jaxface.detection.faces import box
-from jaxface.detection.landmark_sources import file_of
-from jaxface.detection.reading import read_image, readable_name
+from jaxface.detection.landmark_sources import file_of, origin
+from jaxface.detection.reading import read_image
 from jaxface.export.files import Inputs, atomic_write, png
 from jaxface.export.meshes import write_mesh
 from jaxface.export.records import write_json, write_npz
@@ -79,8 +79,8 @@ def fit_image(
 
     The first face's files go into ``folder``, those of further faces, in the order found, into ``folder/face-2``,
     ``folder/face-3`` and so on. Nothing is raised for a photograph that cannot be read, shows no face or cannot be
-    written: the report says so, and of a face either all files are there or none. Where the folder held faces before,
-    those beyond the ones now found are removed.
+    written: the report says so, and of a face either all files are there or none. Of faces that the folder
+    held before, those beyond the ones now found are removed.
 
     Args:
       finder: an open ``jaxface.pipelines.faces.finder``.
@@ -95,13 +95,12 @@ def fit_image(
         report.results = [jax.block_until_ready(fit(model, face, options)) for face in faces]
         report.fit_s = time.perf_counter() - started
 
-        started, again = time.perf_counter(), holds_face(folder)
+        started = time.perf_counter()
         for index, (face, result) in enumerate(zip(faces, report.results, strict=True)):
             into = folder if index == 0 else folder / f"face-{index + 1}"
             write_face(into, formats, image, model, face, result, options, path, index, inputs)
             report.folders.append(into)
-        if again:
-            remove_further(folder, len(faces), path, inputs)
+        remove_further(folder, len(faces), path, inputs)
         report.export_s = time.perf_counter() - started
         require_fitted(report)
     return report
@@ -162,8 +161,8 @@ def write_face(
       ValueError: one of the files would replace an input.
     """
     options = settled(options, model, landmarks.scheme, landmarks.detector)
-    name = readable_name(source)
-    of_another = _recorded(into, "source") not in (None, name)
+    photograph = origin(source)
+    of_another = _recorded(into, "sha256") not in (None, photograph["sha256"])
     with staged(into, source, inputs) as staging:
         files = {name: staging / file for name, file in FILES.items() if name in formats}
         meshes = [files[name] for name in MESHES if name in files]
@@ -182,34 +181,31 @@ def write_face(
             write_npz(files["npz"], result, landmarks)
         if "json" in files:
             asked = asdict(options) | ({"same_person": list(together)} if together else {})
-            about = {"source": name, "face": index, "box": box(landmarks), "detector": landmarks.detector}
-            write_json(files["json"], model, result, options=asked, **about)
+            about = {"face": index, "box": box(landmarks), "detector": landmarks.detector}
+            write_json(files["json"], model, result, options=asked, **photograph, **about)
         if "report" in files:
             from jaxface.export.report import write_report
 
             fitted = model, result, image, landmarks, options
-            write_report(files["report"], *fitted, texture=baked, source=name, face=index, together=together)
+            write_report(
+                files["report"], *fitted, texture=baked, source=photograph["source"], face=index, together=together
+            )
         earlier = [into / own for own in _OWN if of_another and not (staging / own).exists() and (into / own).is_file()]
         inputs.require_kept(source, earlier)
     for file in earlier:
         file.unlink()
 
 
-def holds_face(folder: Path) -> bool:
-    """Whether there are files of a face in a folder."""
-    return any((folder / name).is_file() for name in _OWN)
-
-
 def remove_further(folder: Path, count: int, source: Path, inputs: Inputs) -> None:
-    """Remove the further faces of an earlier photograph in a folder that now holds ``count`` faces of ``source``. Other
-    files stay, and so does the folder of a photograph that is itself named face-2.
+    """Remove the further faces of an earlier photograph, which their ``fit.json`` tells, in a folder that now holds
+    ``count`` faces of ``source``. Other files stay, and so does the folder of a photograph that is itself named face-2.
 
     Raises:
       ValueError: one of the files is an input.
     """
     for further in folder.glob("face-*"):
         number = re.fullmatch(r"face-([1-9]\d*)", further.name)
-        if number and int(number[1]) > count and _recorded(further, "face") != 0:
+        if number and int(number[1]) > count and _recorded(further, "face") not in (None, 0):
             files = [further / name for name in _OWN if (further / name).is_file()]
             inputs.require_kept(source, files)
             for file in files:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaxface.detection.landmark_files import landmark_file
-from jaxface.detection.landmark_sources import source
+from jaxface.detection.landmark_sources import origin
 from jaxface.detection.reading import read_image
 from jaxface.export.files import Inputs, atomic_write, png
 from jaxface.pipelines.faces import Finder
@@ -49,6 +49,6 @@ def detect_image(path: Path, stem: Path, finder: Finder, formats: tuple[str, ...
 
                 atomic_write(file, png(draw_faces(image, faces, [f"{score:.2f}" for score in scores])))
             else:
-                atomic_write(file, landmark_file(file, faces, scores, source(path)))
+                atomic_write(file, landmark_file(file, faces, scores, origin(path)))
         report.faces, report.scores = faces, scores
     return report

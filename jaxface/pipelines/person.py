@@ -20,7 +20,6 @@ from jaxface.pipelines.faces import NO_FACE, UNLIKELY, Finder
 from jaxface.pipelines.image import (
     MESHES,
     ImageReport,
-    holds_face,
     remove_further,
     require_fitted,
     search,
@@ -70,7 +69,9 @@ def fit_person(
     except (ValueError, RuntimeError, MemoryError) as error:
         failure = error
     fit_s = (time.perf_counter() - started) / max(len(faces), 1)
-    frontal = min(results, key=lambda index: _away(results[index]), default=None)
+    fitted = [index for index, result in results.items() if Status(int(result.status)).fitted]
+    away = lambda index: float(results[index].pose.rotation[2, 2])  # -1 straight into the camera, 1 from behind
+    frontal = min(fitted, key=away, default=None)
     names = [readable_name(work[index][0]) for index in faces]
 
     for index, (path, folder, _) in enumerate(work):
@@ -86,12 +87,11 @@ def fit_person(
             if failure is not None:
                 raise failure
             report.results, report.fit_s = [results[index]], fit_s
-            started, image, again = time.perf_counter(), read_image(path), holds_face(folder)
-            fitted = faces[index], results[index], options
-            write_face(folder, formats, image, model, *fitted, path, 0, inputs, names)
+            started, image = time.perf_counter(), read_image(path)
+            of_face = faces[index], results[index], options
+            write_face(folder, formats, image, model, *of_face, path, 0, inputs, names)
             report.folders.append(folder)
-            if again:
-                remove_further(folder, 1, path, inputs)
+            remove_further(folder, 1, path, inputs)
             if index == frontal:
                 _write_neutral(output, formats, image, model, results[index], path, inputs)
             report.export_s = time.perf_counter() - started
@@ -108,11 +108,6 @@ def _require_scheme_of(others, face: Landmarks) -> None:
 def _together(model: MorphableModel, faces: Sequence[Landmarks], options: FitOptions) -> list[FitResult]:
     fitted = jax.block_until_ready(fit_sequence(model, stacked(faces), options))
     return [jax.tree.map(lambda leaf, index=index: leaf[index], fitted) for index in range(len(faces))]
-
-
-def _away(result: FitResult) -> float:
-    """How far a face looks away: -1 straight into the camera, 1 from behind, infinite if it was not fitted."""
-    return float(result.pose.rotation[2, 2]) if Status(int(result.status)).fitted else np.inf
 
 
 def _write_neutral(
