@@ -25,10 +25,13 @@ settings.load_profile("same")
 
 @pytest.fixture
 def ctrl_c():
-    """SIGINT as a terminal's programs have it, here and in programs that are started: a background job ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Interrupts as a terminal's programs have them, here and in programs that are started: a background job ignores
+    SIGINT, and one of nohup SIGHUP."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

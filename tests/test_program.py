@@ -90,9 +90,10 @@ def test_sigint_ends_it_quietly_and_leaves_whole_results(ctrl_c, program, tmp_pa
     assert all(names(folder) == {"fit.json"} for folder in (tmp_path / "out").iterdir())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("command", ["fit", "video"])
 def test_an_interrupt_that_a_library_takes_for_its_own_error_ends_it_too(
-    ctrl_c, jaxface, photograph, monkeypatch, number
+    ctrl_c, jaxface, photograph, monkeypatch, command, number
 ):
     def swallows(path, *_):
         with suppress(KeyboardInterrupt):
@@ -100,7 +101,8 @@ def test_an_interrupt_that_a_library_takes_for_its_own_error_ends_it_too(
         return ImageReport(path, error="an error of the library's own")
 
     monkeypatch.setattr("jaxface.cli.session.fit_image", swallows)
-    result = jaxface("fit", photograph, photograph, "-o", "out")
+    monkeypatch.setattr("jaxface.pipelines.video.fit_video", swallows)
+    result = jaxface(command, photograph, "-o", "out")
     assert result.exit_code == 130 and "own" not in result.output
 
 

@@ -80,6 +80,12 @@ class TestFrames:
             assert np.abs(found.astype(int) - given[0, 0]).max() < 6
         assert [path.name for path in tmp_path.iterdir()] == ["ramp.mp4"]
 
+    def test_a_name_may_hold_a_time_of_day(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        Path("12:30").mkdir()
+        clip(Path("12:30/clip.mp4"), plain(2)).rename("12:31.mp4")
+        assert len(list(Video(Path("12:31.mp4")).frames())) == 2
+
     @pytest.mark.parametrize("suffix", ["avi", "mp4", "mkv"])  # two count their frames, one says how long it is
     def test_a_video_that_breaks_off_gives_what_is_there(self, tmp_path, suffix):
         noise = np.random.default_rng(0).integers(0, 255, (40, 120, 160, 3)).astype(np.uint8)

@@ -1,6 +1,5 @@
 """``jaxface app``: the page in a browser."""
 
-import signal
 import time
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -8,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from jaxface.cli.interrupts import interrupts
 from jaxface.cli.options import DetectorName, Model
 from jaxface.cli.terminal import console, face_model
 
@@ -47,8 +47,7 @@ def app(
     keep_compilations()
     face = face_model(model, "--model")
     results, notes = console(), console(stderr=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was uploaded is removed then too
-    with ExitStack() as held:
+    with interrupts(), ExitStack() as held:  # whatever ends it, what was uploaded is removed
         finder = open_finder(held, detector, "all", 0.0)
         notes.print("getting ready ...")
         address = held.enter_context(served(face, finder, detector, host, port))

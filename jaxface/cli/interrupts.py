@@ -18,7 +18,8 @@ def loading() -> Iterator[None]:
 @contextmanager
 def interrupts() -> Iterator[Callable[[], None]]:
     """A function that ends the run if Ctrl-C was pressed: MediaPipe takes one that meets its constructors for an error
-    of its own, which would be the photograph's. SIGTERM counts as one, so that no temporary file is left."""
+    of its own, which would be the photograph's. SIGTERM and the end of the terminal count as one, so that no temporary
+    file is left."""
     came = []
 
     def notice(*_):
@@ -29,7 +30,8 @@ def interrupts() -> Iterator[Callable[[], None]]:
         if came:
             raise KeyboardInterrupt
 
-    with _handled({signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}, notice):
+    ends = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    with _handled(ends, notice):
         yield stop
 
 

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from jaxface.cli.choices import SMOOTHNESS, VIDEO_FILES
+from jaxface.cli.interrupts import interrupts
 from jaxface.cli.options import (
     DetectorName,
     LossName,
@@ -80,8 +81,9 @@ def video(
             errors.failed(error)
             raise typer.Exit(1) from None
     try:
-        with opened(detector) as made, _bar(errors) as bar:
+        with opened(detector) as made, interrupts() as stop_if_interrupted, _bar(errors) as bar:
             report = fit_video(path, output, fitted, made, options, smoothness, chosen, _progress(bar), model)
+            stop_if_interrupted()
     except ValueError as error:
         raise typer.BadParameter(str(error).removeprefix("detector="), param_hint="--detector") from None
     if report.error:

@@ -106,7 +106,7 @@ class Video:
         if self.path.stat().st_size == 0:
             raise ValueError(f"{self.path}: the file is empty")
         try:
-            container = av.open(str(self.path))
+            container = av.open(f"file:{self.path}")
         except (FFmpegError, OSError) as error:
             raise ValueError(f"{self.path}: not a video that can be read, or a part of it ({error.strerror})") from None
         with container:
@@ -149,7 +149,7 @@ def writing(path: Path, rate: Fraction, tick: Fraction) -> Iterator[Callable[[np
 
     temporary = path.with_name(f".{uuid.uuid4().hex}.mp4")
     try:
-        with av.open(str(temporary), "w") as container:
+        with av.open(f"file:{temporary}", "w") as container:
             stream = container.add_stream("h264", rate=rate, options={"crf": "20"})
             stream.pix_fmt = "yuv420p"
             stream.codec_context.time_base = tick
