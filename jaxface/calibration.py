@@ -210,5 +210,5 @@ def between(values: Float[Array | np.ndarray, "Y *axes"], yaw: Float[Array, ""])
     """Values at the ``YAWS``, taken at one yaw."""
     values, place = jnp.asarray(values), jnp.minimum(jnp.abs(yaw) / YAW_STEP, len(YAWS) - 1.001)
     below = place.astype(int)
-    part = place - below
+    part = place - below.astype(place.dtype)
     return (1 - part) * values[below] + part * values[below + 1]

@@ -303,6 +303,24 @@ def test_an_outline_is_of_a_model_that_is_known(small, face):
         jax.jit(jaxface.fitting.outline)(small, result)
 
 
+@pytest.mark.parametrize("priors", [(1e-12, 1e12), (1e12, 1e-12)])
+def test_the_widest_priors_that_are_taken_leave_a_fit_in_finite_numbers(small, face, priors):
+    result = jaxface.fit(small, face()[0], FitOptions("2d+3d", identity_prior=priors[0], expression_prior=priors[1]))
+    assert Status(int(result.status)).fitted
+    held, free = sorted((np.linalg.norm(result.identity), np.linalg.norm(result.expression)))
+    assert held < 1e-6 < 0.1 < free
+
+
+def test_types_are_not_left_to_promotion(small, face):
+    landmarks = face()[0]
+    pictures, result = jax.tree.map(lambda leaf: leaf[None], landmarks), jaxface.fit(small, landmarks)
+    with jax.numpy_dtype_promotion("strict"):
+        for options in {"calibration": "mediapipe"}, {"loss": "robust"}, {"contour": "march"}, {"solver": "optax"}:
+            jax.eval_shape(lambda points, options=FitOptions(**options): jaxface.fit(small, points, options), landmarks)
+        jax.eval_shape(lambda points: jaxface.fit_sequence(small, points, smoothness=1.0), pictures)
+        jax.eval_shape(lambda fitted: jaxface.uncertainty(small, fitted), result)
+
+
 @pytest.mark.parametrize("detector", CALIBRATED)
 @pytest.mark.parametrize("options", [FitOptions(), FitOptions("calibrated")])
 def test_landmarks_whose_errors_are_known_are_fitted_with_their_calibration(small, face, detector, options):

@@ -70,7 +70,7 @@ class FitOptions:
             object.__setattr__(self, "calibration", str(self.calibration))
         self._require("iterations", operator.index, range(1, 1001).__contains__, "a whole number from 1 to 1000")
         for name in ("identity_prior", "expression_prior"):
-            self._require(name, float, lambda value: 1e-30 <= value <= 1e30, "a number from 1e-30 to 1e30 (mm²)")
+            self._require(name, float, lambda value: 1e-12 <= value <= 1e12, "a number from 1e-12 to 1e12 (mm²)")
 
     def _require(self, name: str, kind: Callable, fits: Callable, taken: str) -> None:
         """Keep a number as Python's own, which has a hash, whatever array library it is of."""

@@ -97,7 +97,7 @@ def _fit_sequence(
     xy, xyz = xy / size[:, None, None], xyz / size[:, None, None]
     middle_2d, middle_3d = (jax.vmap(energies.mean_point)(points, weight) for points in (xy, xyz))
     present = (status == Status.CONVERGED).astype(xy.dtype)
-    linked = present * jnp.roll(present, 1).at[0].set(0.0) * (smoothness > 0)  # to the frame before
+    linked = jnp.where(smoothness > 0, present * jnp.roll(present, 1).at[0].set(0.0), 0.0)  # to the frame before
 
     def target_at(xy, xyz, weight, rotation):
         weights = data_weights(options.variant, camera.yaw_deg(rotation))

@@ -226,7 +226,7 @@ def placed_basis(model: MorphableModel, scheme: Scheme) -> Float[Array, "V 3 N"]
     area = jnp.linalg.norm(jnp.cross(sides[:, 0], sides[:, 1]), axis=-1)
     tip = model.landmark_positions(model.mean, scheme)[_NOSE_TIP[scheme]]
     near = jnp.linalg.norm(model.mean - tip, axis=-1) < PLACED_MM
-    share = near * jnp.zeros_like(area, shape=len(near)).at[model.triangles].add(area[:, None])
+    share = jnp.where(near, jnp.zeros_like(area, shape=len(near)).at[model.triangles].add(area[:, None]), 0.0)
     share = share / share.sum()
     points = (model.mean - share @ model.mean) / PLACED_MM
     shift = jnp.broadcast_to(jnp.eye(3, dtype=points.dtype), (len(points), 3, 3))
