@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import jaxface
 from jaxface.detection import read_landmarks, write_landmarks
 from jaxface.detection.faces import box, flat, has_depth, with_depth
 from jaxface.detection.landmark_files import landmark_file
+from jaxface.pipelines.faces import Finder
 from jaxface.types import POINTS, Landmarks
 
 SCHEMES = tuple(POINTS)
@@ -265,14 +267,33 @@ def test_arrays_of_jax_are_written(tmp_path):
 def test_2d_points_take_the_depth_of_the_face_that_is_there():
     deep = [Landmarks(xyz[:, :2], xyz) for xyz in (points(0, dimensions=3), points(1, dimensions=3) + 1000)]
     moved = flat(deep[1].xy + 3, np.linspace(0, 1, 68, dtype=np.float32))
-    (completed,) = with_depth([moved], deep)
+    completed = with_depth(moved, deep)
     np.testing.assert_array_equal(completed.xyz, deep[1].xyz)
     np.testing.assert_array_equal(completed.xy, moved.xy)
     np.testing.assert_array_equal(completed.weight, moved.weight)
-    assert with_depth([deep[0]], []) == [deep[0]]
     for nobody in [], [Landmarks(deep[1].xy + np.ptp(deep[1].xy, axis=0).max() / 3, deep[1].xyz)]:
-        with pytest.raises(ValueError, match="of face 1 there are 2D points only.*the variant 2d fits without"):
-            with_depth([moved], nobody)
+        with pytest.raises(ValueError, match="there are 2D points only.*the variant 2d fits without"):
+            with_depth(moved, nobody)
+
+
+def test_depth_is_asked_for_of_the_faces_that_are_taken(monkeypatch):
+    large, small = (flat((GOOD - GOOD.mean(axis=0)) * size + middle) for size, middle in ((1, 150), (0.3, 350)))
+    seen = Landmarks(large.xy, np.column_stack([large.xy, np.arange(68)]))
+
+    class Sees:
+        def detect(self, image):
+            return [seen]
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr("jaxface.pipelines.faces.read_landmarks", lambda file: [small, large])
+    image = np.zeros((400, 400, 3), np.uint8)
+    find = lambda which: Finder(Sees(), lambda *_: 1.0, which, 0.0).find(image, Path("a.pts"))
+    (taken,) = find("largest")
+    np.testing.assert_array_equal(taken.xyz, seen.xyz)
+    with pytest.raises(ValueError, match="of face 1 there are 2D points only"):
+        find("all")
 
 
 def test_2d_points_are_fitted_by_the_variant_2d(small, face, tmp_path):

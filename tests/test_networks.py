@@ -91,6 +91,8 @@ def test_crops_that_differ_in_place_size_or_turn_are_not_near(change):
     moved = {name: by + getattr(crop, name) for name, by in change.items() if name not in grown}
     other = crop._replace(**grown, **moved)
     assert not crop.near(other, 0.06) and crop.near(other, 0.13)
+    around = other._replace(angle=other.angle + 2 * np.pi)
+    assert not crop.near(around, 0.06) and crop.near(around, 0.13)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,8 @@ class Crop(NamedTuple):
         """Whether another one's place, sides and turn differ by less than this part of its own sides, or in radians."""
         moved = np.hypot(self.x - other.x, self.y - other.y) / self.height
         grown = np.abs(np.log([self.width / other.width, self.height / other.height])).max()
-        return bool(max(moved, grown, abs(self.angle - other.angle)) < part)
+        turned = abs((self.angle - other.angle + np.pi) % (2 * np.pi) - np.pi)
+        return bool(max(moved, grown, turned) < part)
 
     def affine(self, side: int) -> np.ndarray:
         """(2, 3): from pixels of the square of that side to those of the image, of which both count from the corner."""

@@ -60,25 +60,20 @@ def stacked(faces: Sequence[Landmarks]) -> Landmarks:
     return jax.tree.map(lambda *leaves: np.stack(leaves), *faces)
 
 
-def with_depth(faces: Sequence[Landmarks], detected: Sequence[Landmarks]) -> list[Landmarks]:
-    """Faces that know their 2D points only, with the 3D points of the same faces as a detector saw them.
+def with_depth(face: Landmarks, detected: Sequence[Landmarks]) -> Landmarks:
+    """A face that knows its 2D points only, with the 3D points of the same face as a detector saw it.
 
     Args:
       detected: faces with depth.
 
     Raises:
-      ValueError: a face is not among those detected.
+      ValueError: the face is not among those detected.
     """
-    completed = []
-    for index, face in enumerate(faces):
-        if not has_depth(face):
-            off = lambda other, xy=face.xy: float(np.sqrt(np.mean(np.sum((other.xy - xy) ** 2, axis=-1))))
-            nearest = min((other for other in detected if other.scheme == face.scheme), key=off, default=None)
-            if nearest is None or not off(nearest) < _NEAR * size(face):
-                raise ValueError(
-                    f"of face {index + 1} there are 2D points only, and the detector finds no {face.scheme} points "
-                    "there to take the depth from; the variant 2d fits without"
-                )
-            face = Landmarks(face.xy, nearest.xyz, face.weight, face.scheme)
-        completed.append(face)
-    return completed
+    off = lambda other: float(np.sqrt(np.mean(np.sum((other.xy - face.xy) ** 2, axis=-1))))
+    nearest = min((other for other in detected if other.scheme == face.scheme), key=off, default=None)
+    if nearest is None or not off(nearest) < _NEAR * size(face):
+        raise ValueError(
+            f"there are 2D points only, and the detector finds no {face.scheme} points there to take the depth from; "
+            "the variant 2d fits without"
+        )
+    return Landmarks(face.xy, nearest.xyz, face.weight, face.scheme)

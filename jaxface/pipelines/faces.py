@@ -59,15 +59,27 @@ class Finder:
             if not faces:
                 raise ValueError(f"landmarks {file}: there is no face in it")
             _require_in(image, faces, file)
-            if depth and not all(map(has_depth, faces)):
-                faces = with_depth(faces, self.detector.detect(image))
         scores = [self.score(image, face) if score or self.least > 0 else None for face in faces]
-        scored = [pair for pair in zip(faces, scores, strict=True) if pair[1] is None or pair[1] >= self.least]
-        if not scored:
+        taken = [index for index, likely in enumerate(scores) if likely is None or likely >= self.least]
+        if not taken:
             raise ValueError(UNLIKELY if faces else NO_FACE)
+        if self.which == "largest":
+            taken = [max(taken, key=lambda index: size(faces[index]))]
         if depth:
-            require_depth([face for face, _ in scored])
-        return [max(scored, key=lambda pair: size(pair[0]))] if self.which == "largest" else scored
+            if file is not None:
+                self._complete(faces, taken, image)
+            require_depth([faces[index] for index in taken])
+        return [(faces[index], scores[index]) for index in taken]
+
+    def _complete(self, faces: list[Landmarks], taken: list[int], image: np.ndarray) -> None:
+        """Let the detector give those of the faces their 3D points that are taken and have none."""
+        flat = [index for index in taken if not has_depth(faces[index])]
+        detected = self.detector.detect(image) if flat else []
+        for index in flat:
+            try:
+                faces[index] = with_depth(faces[index], detected)
+            except ValueError as error:
+                raise ValueError(f"of face {index + 1} {error}") from None
 
 
 def require_depth(faces: Iterable[Landmarks]) -> None:
