@@ -194,6 +194,12 @@ def test_wrong_usage_is_one_line(jaxface, monkeypatch):
         if find_spec("gradio") is not None:
             result = jaxface("app", "--port", port)
             assert result.exit_code == 2 and f"127.0.0.1 and {port}: cannot be served there" in result.stderr
+            save_model("none.npz", replace(small_model(), landmarks={}))
+            result = jaxface("app", "--model", "none.npz")
+            assert result.exit_code == 2 and "--model: none.npz has no ibug68 landmarks" in result.stderr
+            if find_spec("dlib") is not None:
+                result = jaxface("app", "--detector", "dlib")
+                assert result.exit_code == 2 and "--detector: astronaut.png: the detector gives 2D" in result.stderr
     assert free_port("127.0.0.1") >= 7860
     monkeypatch.setattr("jaxface.cli.app.find_spec", lambda name: None)
     result = jaxface("app")

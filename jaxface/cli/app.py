@@ -45,12 +45,15 @@ def app(
         given = host if port is None else f"{host} and {port}"
         raise typer.BadParameter(f"{given}: cannot be served there ({error.strerror})", param_hint=HINT) from None
     keep_compilations()
-    face = face_model(model, "--model")
+    face = face_model(model, "--model", "ibug68")
     results, notes = console(), console(stderr=True)
     with interrupts(), ExitStack() as held:  # whatever ends it, what was uploaded is removed
         finder = open_finder(held, detector, "all", 0.0)
         notes.print("getting ready ...")
-        address = held.enter_context(served(face, finder, detector, host, port))
+        try:
+            address = held.enter_context(served(face, finder, detector, host, port))
+        except ValueError as error:  # a detector without depth does not find what the page fits
+            raise typer.BadParameter(str(error), param_hint="--detector") from None
         results.print(f"jaxface is at {address} (Ctrl-C ends it)", soft_wrap=True)
         if host not in LOOPBACK:
             notes.print("everyone who can reach this machine can use it")

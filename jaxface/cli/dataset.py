@@ -73,7 +73,7 @@ def dataset(
     require_calibration(variant, detector, model)
     keep_compilations()
     require_writable(output, "--output")
-    face_model(model, "--model")
+    face_model(model, "--model", "ibug68")
     settings = Settings(model, detector, faces, min_score, score, part_images, options)
     begun, done, errors = perf_counter(), Tally(), console(stderr=True)
     try:

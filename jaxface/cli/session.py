@@ -41,9 +41,7 @@ def run(
     keep_compilations()
     require_writable(output, "--output")
     with loading():
-        model = face_model(model_source, "--model")
-    if "ibug68" not in model.landmarks:
-        raise typer.BadParameter(f"{model_source} has no ibug68 landmarks to fit photographs to", param_hint="--model")
+        model = face_model(model_source, "--model", "ibug68")
     points = _landmark_files(images, landmarks)
     work = list(zip(images, _folders(images, output), points, strict=True))
     inputs = Inputs([*images, *chain.from_iterable(points), source_file(model_source)])

@@ -63,14 +63,18 @@ def print_table(output: Console, table: Table) -> None:
     output.print(table)
 
 
-def face_model(source: str | None, argument: str):
-    """The model of this file, folder or name, or the embedded one; no such model is wrong usage of ``argument``."""
+def face_model(source: str | None, argument: str, scheme: str | None = None):
+    """The model of this file, folder or name, or the embedded one; no such model is wrong usage of ``argument``, and
+    one without landmarks of the scheme, where these are to be fitted."""
     from jaxface.model.store import load_model
 
     try:
-        return load_model(source)
+        model = load_model(source)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=argument) from None
+    if scheme is not None and scheme not in model.landmarks:
+        raise typer.BadParameter(f"{source} has no {scheme} landmarks to fit photographs to", param_hint=argument)
+    return model
 
 
 def require_writable(output: Path, option: str) -> None:

@@ -68,7 +68,7 @@ def video(
     require_joint(variant)
     keep_compilations()
     require_writable(output, "--output")
-    fitted = face_model(model, "--model")
+    fitted = face_model(model, "--model", "ibug68")
     results, errors = console(), console(stderr=True)
     path = Path(source)
     if source.isdecimal() and not path.exists():

@@ -29,7 +29,7 @@ class FitOptions:
     the 68 landmarks, which it does for MediaPipe's with the embedded model; elsewhere, and with another ``contour`` or
     ``loss``, it is the paper's method, ``"2d+3d+p+w"``.
     ``calibration`` says where these errors are measured: a detector's name, for the embedded model, or a file; ``None``
-    is the landmarks' own detector.
+    is the landmarks' own detector. The paper's variants make no use of it.
     ``contour`` says what becomes of the 2D contour, which follows the outline that is seen and not the jaw behind it.
     ``"replace"`` is the paper's: p replaces the hidden points by the 3D ones, once. ``"march"``: in every round each
     point pulls what is the model's own outline there by then. It takes the paper's variants and the 68 points.

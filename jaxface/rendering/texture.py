@@ -47,7 +47,7 @@ def texture(image: np.ndarray, model: MorphableModel, result: FitResult, size: i
     """
     from scipy.ndimage import distance_transform_edt
 
-    if not 1 <= size <= _LARGEST:
+    if not (isinstance(size, int | np.integer) and 1 <= size <= _LARGEST):
         raise ValueError(f"size: got {size!r}, takes a whole number from 1 to {_LARGEST}")
     if model.uv is None:
         raise ValueError(f"model: got {model.name!r}, which has no texture atlas (uv); texture takes a model with one")
