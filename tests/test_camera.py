@@ -78,6 +78,13 @@ def test_where_a_face_looks_is_scipys_product_of_its_three_turns_and_where_its_n
     assert np.degrees(np.arcsin(np.clip(-rotation[1, 2], -1, 1))) == pytest.approx(elevation, abs=0.1)
 
 
+@pytest.mark.parametrize("elevation", [90.0, -90.0])
+def test_a_nose_that_rounding_makes_longer_than_1_points_up_or_down(elevation):
+    rotation = camera.rotation_from_euler(jnp.array([elevation, 0.0, 0.0]))
+    looking = camera.looking_deg(rotation.at[1, 2].set(-np.sign(elevation) * 1.0000001))
+    assert looking[1] == pytest.approx(elevation) and jnp.isfinite(looking).all()
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (3, 1, 2)])
 def test_batches(shape):
     angles = np.random.default_rng(0).uniform(-80, 80, (*shape, 3))

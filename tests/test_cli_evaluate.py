@@ -179,14 +179,16 @@ class TestManyPairs:
         write(tmp_path / "data/scan.ply", face, landmarks=None)
         np.save(tmp_path / "data/points.npy", face.landmarks)
         (tmp_path / "data/pairs.csv").write_text(
-            "pred,gt,gt_landmarks,group\na.ply,scan.ply,points.npy,left\nmissing.ply,scan.ply,points.npy,right\n",
+            "pred,gt,gt_landmarks,group\na.ply,scan.ply,points.npy,left\nmissing.ply,scan.ply,points.npy,right\n"
+            "a.ply,scan.ply,points.npy,\n",
             "utf-8-sig",  # as spreadsheets write it
         )
         result = run("data/pairs.csv", "-p", "now", "-o", "out")
         assert result.exit_code == 1
         assert "missing: mesh data/missing.ply: no such file" in result.output and "left" in result.output
         record = json.loads((tmp_path / "out/evaluation.json").read_text())
-        assert [pair["error"] is None for pair in record["pairs"]] == [True, False]
+        assert [pair["error"] is None for pair in record["pairs"]] == [True, False, True]
+        assert list(record["summary"]) == ["left", "all"]
 
     @pytest.mark.parametrize(
         "text, sentence",
@@ -314,6 +316,8 @@ class TestDataSets:
         )
         (root / "imagepathsvalidation.txt").write_text("1.jpg\n")
         assert "has a line '1.jpg'; takes SUBJECT/CHALLENGE/IMAGE.jpg" in run("fits", root).output
+        (root / "imagepathsvalidation.txt").write_text("../../1.jpg\n")
+        assert [pair.name for pair in find_pairs(tmp_path / "fits", root)] == ["1"]  # results stay in their folder
         (tmp_path / "Florence/subject_01/Model").mkdir(parents=True)
         assert "has no mesh for a subject of" in run("fits", "Florence").output
 

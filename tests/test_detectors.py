@@ -8,7 +8,7 @@ import pytest
 
 import jaxface
 from jaxface.detection import NAMES, detect, dlib, fan, read_image, read_landmarks
-from jaxface.detection.faces import has_depth
+from jaxface.detection.faces import flat, has_depth, lies_in
 from jaxface.detection.networks import Seen
 from jaxface.detection.registry import opened
 from jaxface.detection.scores import likelihood, scorer
@@ -213,6 +213,12 @@ def test_fan_loads_its_weights_and_gives_points_in_our_frame(tmp_path, monkeypat
     assert (face.xyz[:, 2] < 0).all()  # the network's depth grows towards the viewer, ours away
     monkeypatch.setattr("jaxface.detection.mediapipe.MediaPipe.detect", lambda *arguments: [])
     assert detect(image, detector="fan") == []
+
+
+def test_points_that_extend_over_two_photographs_are_of_no_face_in_one():
+    image = np.zeros((30, 40, 3), np.uint8)
+    across = lambda width: flat(np.linspace((1, 1), (1 + width, 20), 68))
+    assert lies_in(across(79), image) and not lies_in(across(81), image)
 
 
 def test_a_likelihood_is_that_of_the_look_between_the_others():

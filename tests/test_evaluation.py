@@ -16,6 +16,7 @@ from jaxface.evaluation.cropping import now_region, seen, skin, submesh, within
 from jaxface.evaluation.distances import ExactSurface, point_to_plane, rmse
 from jaxface.evaluation.faces import SEVEN, Face
 from jaxface.evaluation.protocols import PROTOCOLS, micc85, micc95, nonrigid, now, over_pairs, statistics
+from jaxface.model.correspondences import JAW
 from jaxface.model.registration import Similarity, similarity
 from jaxface.model.surfaces import parts
 from jaxface.rendering.rasterizer import rasterize
@@ -24,6 +25,15 @@ from jaxface.rendering.rasterizer import rasterize
 @pytest.fixture(scope="module")
 def face():
     return head()
+
+
+@pytest.fixture(scope="module")
+def coarse():
+    return head(subdivisions=3)
+
+
+def broader(points):
+    return points * [1.1, 1.0, 1.0]
 
 
 def placement(turn=(0.0, 0.0, 0.0), shift=(0.0, 0.0, 0.0), scale=1.0):
@@ -44,6 +54,12 @@ def plane(side=100.0, count=21):
         [np.stack([cell, cell + count, cell + 1], -1), np.stack([cell + count, cell + count + 1, cell + 1], -1)]
     )
     return np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], -1), triangles
+
+
+def known_errors(measured, predicted, truth):
+    """Those of a prediction that has the truth's vertices elsewhere, placed as well as can be."""
+    points, true = predicted.vertices[measured.measured], truth.vertices[measured.measured]
+    return np.linalg.norm(similarity(points, true)(points) - true, axis=1)
 
 
 class TestDistances:
@@ -253,13 +269,23 @@ class TestProtocols:
         assert measured.distances[at > 50].mean() < 0.3
 
     def test_nonrigid_finds_the_points_that_correspond(self, face):
-        """A face too broad by a tenth: the known error is that of the same vertices, placed as well as can be."""
-        predicted = moved(face, lambda points: points * [1.1, 1.0, 1.0])
+        predicted = moved(face, broader)
         measured = nonrigid(predicted, face)
-        points, true = predicted.vertices[measured.measured], face.vertices[measured.measured]
-        known = np.linalg.norm(similarity(points, true)(points) - true, axis=1).mean()
+        known = known_errors(measured, predicted, face).mean()
         assert known > 1.5
         assert measured.distances.mean() == pytest.approx(known, rel=0.2)
+
+    def test_nonrigid_finds_them_up_to_the_rim_of_what_is_measured(self, coarse):
+        """The truth goes on beyond it, and has no rim there that points are drawn onto."""
+        predicted = moved(coarse, broader)
+        measured = nonrigid(predicted, coarse)
+        np.testing.assert_allclose(measured.distances, known_errors(measured, predicted, coarse), atol=1.5)
+
+    def test_nonrigid_does_not_hold_the_jaw_line(self, coarse):
+        predicted, landmarks = moved(coarse, broader), coarse.landmarks.copy()
+        landmarks[JAW] += 10
+        one, other = (nonrigid(predicted, truth) for truth in (coarse, replace(coarse, landmarks=landmarks)))
+        np.testing.assert_array_equal(one.distances, other.distances)
 
     def test_what_slides_along_the_surface_only_the_landmarks_see(self):
         """A gutter that is too long by a tenth lies in one of the right length."""
@@ -267,7 +293,7 @@ class TestProtocols:
         vertices[:, 2] = 40 * np.cos(vertices[:, 1] / 50)
         landmarks = vertices[np.linalg.norm(vertices[:, :2], axis=1) < 75][:476:7]
         truth = Face("gutter", vertices, triangles, landmarks)
-        predicted = moved(truth, lambda points: points * [1.1, 1.0, 1.0])
+        predicted = moved(truth, broader)
         assert nonrigid(predicted, truth).distances.mean() > 0.5
         assert micc85(predicted, truth).distances.max() < 1e-6
 

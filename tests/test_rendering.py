@@ -5,14 +5,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from evaluation_faces import head
+from PIL import ImageDraw
 from small_model import SIZE, small_landmarks, small_model, small_result
 
+from jaxface.rendering.error_map import RANGE_MM, draw_errors, error_colours
+from jaxface.rendering.observation import observe
 from jaxface.rendering.overlay import DOUBTED, overlay
 from jaxface.rendering.posed import image_vertices, model_vertices
 from jaxface.rendering.rasterizer import rasterize
 from jaxface.rendering.shading import draw_mesh, shade, vertex_normals
 from jaxface.rendering.texture import UNSEEN, texture
 from jaxface.rendering.textured import draw_textured
+from jaxface.types import Status
 
 BACKGROUND = np.array([255.0, 0.0, 255.0])
 
@@ -147,13 +152,14 @@ def test_overlay_of_small_and_of_large_photographs(model, shape, scale, centre):
     assert (picture != 90).any()
 
 
-def test_overlay_of_a_failed_fit_says_so_and_leaves_out_points_that_are_not_finite(model):
-    result = small_result()
+def test_overlay_of_a_failed_fit_says_so_and_leaves_out_points_that_are_not_finite(model, monkeypatch):
+    result, said = small_result(), []
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", lambda self, at, text, **style: said.append(text))
     landmarks = small_landmarks(model, result)
     bad = dataclasses.replace(landmarks, xy=landmarks.xy.at[:].set(np.nan))
     image = np.full((SIZE, SIZE, 3), 90, np.uint8)
     picture = overlay(image, model, dataclasses.replace(result, status=jnp.int32(2)), bad)
-    assert picture.shape == (800, 1600, 3)
+    assert picture.shape == (800, 1600, 3) and said[-1] == Status.NON_FINITE_INPUT.sentence
 
 
 def test_overlay_marks_points_that_count_little(model):
@@ -172,6 +178,21 @@ def test_overlay_refuses_a_scheme_that_the_model_lacks(model):
     lacking = dataclasses.replace(model, landmarks={"ibug68": model.landmarks["ibug68"]})
     with pytest.raises(ValueError, match="mediapipe478.*ibug68"):
         overlay(np.zeros((9, 9, 3), np.uint8), lacking, result, small_landmarks(model, result, "mediapipe478"))
+
+
+def test_errors_are_shown_of_the_front_of_a_face():
+    face = head(subdivisions=3)
+    errors = np.where(face.vertices[:, 2] > 0, 0.0, RANGE_MM)
+    picture = draw_errors(face.vertices, face.triangles, errors, face.seven, "")
+    np.testing.assert_allclose(picture[320, 320], 255 * error_colours(np.zeros(1))[0], atol=20)
+
+
+def test_what_faces_the_viewer_behind_a_nearer_surface_is_not_believed():
+    square = np.array([[0, 0, 0], [40, 0, 0], [40, 40, 0], [0, 40, 0]], float)
+    vertices, faces = np.concatenate([square + [20, 20, 0], 2 * square + [0, 0, 30]]), np.array([[0, 1, 2], [0, 2, 3]])
+    seen = observe(np.zeros((80, 80, 3), np.uint8), vertices, np.concatenate([faces, faces + 4]), 1.0, 80)
+    points = np.array([[40, 40, 0], [40, 40, 30], [10, 10, 30]])
+    np.testing.assert_array_equal(seen.sample(points, np.array(3 * [[0, 0, -1.0]]))[1], [1, 0, 1])
 
 
 def test_texture_returns_what_was_painted():

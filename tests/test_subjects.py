@@ -139,15 +139,16 @@ class TestCalibration:
     def test_corrected_undoes_the_offset(self, small, angles):
         table = a_calibration(offset=3.0, own=0.5, tilted=4.0)
         rotation = np.asarray(camera.rotation_from_euler(jnp.array(angles)))
-        true = np.asarray(small.landmark_positions(small.mean, "ibug68")) @ rotation.T
+        true = 1.7 * np.asarray(small.landmark_positions(small.mean, "ibug68")) @ rotation.T
         flat, deep = at(table, rotation, angles[1])
-        xyz = true + turned(deep, rotation, angles[1])
-        xy = true[:, :2] + turned(flat, rotation, angles[1]) + [30, -20]
-        found, weight, depth = corrected(
-            table, "ibug68", jnp.float32(1), jnp.asarray(rotation), jnp.asarray(xy.T), jnp.asarray(xyz.T), None
-        )
-        np.testing.assert_allclose(found.T, true, atol=0.05)
-        np.testing.assert_allclose(weight, 2.0, rtol=1e-5)  # as sure as from the front, over what is each one's own
+        xyz = true + 1.7 * turned(deep, rotation, angles[1])
+        xy = true[:, :2] + 1.7 * turned(flat, rotation, angles[1]) + [30, -20]
+        given = np.random.default_rng(0).uniform(0.5, 2, 68).astype(np.float32)
+        xy[3], given[3] = xy[3] + 500, 0
+        arrays = (jnp.asarray(array) for array in (rotation, xy.T, xyz.T, given))
+        found, weight, depth = corrected(table, "ibug68", jnp.float32(1.7), *arrays)
+        np.testing.assert_allclose(np.delete(found.T, 3, axis=0), np.delete(true, 3, axis=0), atol=0.05)
+        np.testing.assert_allclose(weight, 2 * given, rtol=1e-5)  # as sure as from the front, over each one's own part
         assert depth == pytest.approx(1.0)
 
     @pytest.mark.parametrize(("deep", "expected"), [(2.0, 0.5), (0.5, 1.0)])

@@ -41,6 +41,16 @@ def test_a_face_is_followed_in_its_surroundings():
     assert seer.widths == [320] + 9 * [80]
 
 
+def test_a_frame_is_searched_whole_at_first_and_every_thirty():
+    seer, whole = Seer(), []
+    tracker = Tracker(seer)
+    for step in range(65):
+        seer.widths.clear()
+        tracker.update(frame((100, 120)))
+        whole += [step] * seer.widths.count(320)
+    assert whole == [0, 30, 60]
+
+
 def test_faces_keep_their_places_and_new_ones_come_after_them():
     tracker = Tracker(Seer())
     assert places(tracker.update(frame((200, 120)))) == [(200, 120)]
