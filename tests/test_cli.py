@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -383,6 +384,14 @@ def test_models_are_not_kept_under_no_name_or_a_folders(jaxface, tmp_path, monke
     for command in ("convert", "a.npz", name), ("merge", name, "--identity", "a.npz", "--expression", "a.npz"):
         assert f"for DESTINATION: {said}; takes a file to write" in one_line(jaxface("model", *command), 2)
     assert names(tmp_path) == {"a.npz", "in.npz"}
+
+
+def test_a_merged_model_that_no_file_holds_is_said(jaxface, monkeypatch, small):
+    save_model("a.npz", small)
+    huge = replace(small, identity=small.identity * 1e6)
+    monkeypatch.setattr("jaxface.model.transfer.merge", lambda *models: huge)
+    says = one_line(jaxface("model", "merge", "b.npz", "--identity", "a.npz", "--expression", "a.npz"), 2)
+    assert "model.identity: moves a vertex by " in says and not Path("b.npz").exists()
 
 
 def test_a_model_that_is_read_is_not_replaced(jaxface, tmp_path, monkeypatch, small):

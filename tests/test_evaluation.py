@@ -14,6 +14,7 @@ from jaxface.evaluation import aflw2000
 from jaxface.evaluation.alignment import _left_jacobian, points_to_truth, refine, rigid, scan_to_mesh, undone
 from jaxface.evaluation.cropping import now_region, seen, skin, submesh, within
 from jaxface.evaluation.distances import ExactSurface, point_to_plane, rmse
+from jaxface.evaluation.drawing import _thinned
 from jaxface.evaluation.faces import SEVEN, Face
 from jaxface.evaluation.protocols import PROTOCOLS, micc85, micc95, nonrigid, now, over_pairs, statistics
 from jaxface.model.correspondences import JAW
@@ -175,6 +176,12 @@ class TestCropping:
         found = skin(vertices, triangles, face.nose_tip)
         assert found[: 2 * count][used].all() and not found[2 * count : -3].any() and not found[-1]
 
+    def test_a_crumb_at_the_nose_is_not_the_face(self, face):
+        crumb = face.nose_tip + np.array([[0.0, 0, 1], [0.5, 0, 1], [0, 0.5, 1]])
+        triangles = np.concatenate([face.triangles, len(face.vertices) + np.arange(3)[None]])
+        found = skin(np.concatenate([face.vertices, crumb]), triangles, crumb[0])
+        assert not found[-3:].any() and found.sum() == len(face.vertices)
+
     def test_what_is_seen_is_what_a_drawing_shows(self, model):
         """And little of the texture's islands that line mouth, nose and sockets."""
         vertices, triangles = np.asarray(model.mean, np.float64), np.asarray(model.triangles)
@@ -286,6 +293,31 @@ class TestProtocols:
         landmarks[JAW] += 10
         one, other = (nonrigid(predicted, truth) for truth in (coarse, replace(coarse, landmarks=landmarks)))
         np.testing.assert_array_equal(one.distances, other.distances)
+
+    def test_nonrigid_depends_on_neither_frame_nor_winding(self, coarse):
+        predicted = moved(coarse, broader)
+        usual = nonrigid(predicted, coarse).distances
+        about = lambda face: replace(face, triangles=face.triangles[:, ::-1])
+        far = moved(coarse, placement((0.3, -0.2, 1.0), (500, -900, 30)))
+        for one, other in (about(predicted), coarse), (predicted, about(coarse)), (predicted, far):
+            np.testing.assert_allclose(nonrigid(one, other).distances, usual, atol=1e-6)
+
+    def test_a_mesh_is_drawn_in_one_piece(self, face):
+        """Thinning may break a triangle off, which nothing then holds in its place."""
+        crumb = 2 * face.vertices[:3]
+        triangles = np.concatenate([face.triangles, len(face.vertices) + np.arange(3)[None]])
+        thinned, _ = _thinned(np.concatenate([face.vertices, crumb]), triangles)
+        assert len(thinned) > 1000 and np.abs(thinned).max() <= np.abs(face.vertices).max() + 1
+
+    @pytest.mark.parametrize("protocol", PROTOCOLS)
+    def test_what_is_no_face_is_not_measured(self, face, protocol):
+        kept = np.linalg.norm(face.vertices - face.nose_tip, axis=1) < 8
+        crumb = replace(face, vertices=face.vertices[kept], triangles=submesh(face.triangles, kept))
+        with pytest.raises(ValueError, match="times as large as by its landmarks|takes 100 or more"):
+            PROTOCOLS[protocol].measure(crumb, face)
+        if protocol != "micc85":  # of which the reconstruction alone is measured
+            with pytest.raises(ValueError, match="vertices in the part that is measured; takes 100 or more"):
+                PROTOCOLS[protocol].measure(face, crumb)
 
     def test_what_slides_along_the_surface_only_the_landmarks_see(self):
         """A gutter that is too long by a tenth lies in one of the right length."""

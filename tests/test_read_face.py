@@ -63,6 +63,33 @@ def test_a_textured_obj_too(small, tmp_path):
     np.testing.assert_allclose(face.landmarks, known, atol=1e-3)
 
 
+@pytest.mark.parametrize("suffix", [".stl", ".obj"])
+def test_a_vertex_counts_once_however_often_the_file_has_it(face, tmp_path, suffix):
+    """An STL has each triangle's own; editors leave some that no triangle has."""
+    split = face.vertices[face.triangles].reshape(-1, 3), np.arange(3 * len(face.triangles)).reshape(-1, 3)
+    vertices, triangles = split if suffix == ".stl" else (np.concatenate([face.vertices, [[9, 9, 9]]]), face.triangles)
+    path = tmp_path / f"scan{suffix}"
+    trimesh.Trimesh(vertices, triangles, process=False).export(path)
+    read = read_face(path)
+    assert len(read.vertices) == len(face.vertices)
+    corners = read.vertices[read.triangles]
+    np.testing.assert_allclose(corners, face.vertices[face.triangles], atol=1e-4)
+
+
+@pytest.mark.parametrize("off", [1, -5000])
+def test_triangles_of_vertices_that_are_not_there_are_refused(face, tmp_path, off):
+    lines = [f"3 {a} {b} {c}" for a, b, c in face.triangles + off]
+    head = f"ply\nformat ascii 1.0\nelement vertex {len(face.vertices)}\n"
+    head += "".join(f"property float {axis}\n" for axis in "xyz")
+    head += f"element face {len(lines)}\nproperty list uchar int vertex_indices\nend_header\n"
+    points = "\n".join(" ".join(map(str, point)) for point in face.vertices)
+    (tmp_path / "scan.ply").write_text(head + points + "\n" + "\n".join(lines) + "\n")
+    with pytest.raises(
+        ValueError, match=rf"scan.ply: has triangles of the vertices .*; takes 0 to {len(face.vertices) - 1}"
+    ):
+        read_face(tmp_path / "scan.ply")
+
+
 def test_what_cannot_be_read_is_named(face, mesh, tmp_path):
     with pytest.raises(ValueError, match=r"nothing.obj: no such file"):
         read_face(tmp_path / "nothing.obj")
@@ -85,7 +112,10 @@ def test_what_cannot_be_read_is_named(face, mesh, tmp_path):
     with pytest.raises(ValueError, match=r"scan.txt: all landmarks coincide or lie in a line"):
         read_face(mesh)
     np.savez(tmp_path / "archive", face.landmarks)
-    for content in (b"nothing", b"", (tmp_path / "archive.npz").read_bytes(), b"PK\x03\x04"):
+    header = (
+        b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '<f8', 'fortran_order': False, 'shape': ((((((((".ljust(117) + b"\n"
+    )
+    for content in (b"nothing", b"", (tmp_path / "archive.npz").read_bytes(), b"PK\x03\x04", header):
         (tmp_path / "bad.npy").write_bytes(content)
         with pytest.raises(ValueError, match=r"bad.npy: cannot be read"):
             read_face(mesh, tmp_path / "bad.npy")

@@ -130,11 +130,9 @@ def merge(
     _require_file(destination, identity, expression)
     models = face_model(identity, "--identity"), face_model(expression, "--expression")
     try:
-        merged = merge_models(*models)
+        written = keep_model(merge_models(*models), destination)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    try:
-        written = keep_model(merged, destination)
     except OSError as error:
         raise _unwritable(destination, error) from None
     console().written(written)

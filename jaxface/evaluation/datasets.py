@@ -74,14 +74,18 @@ def now_pairs(predicted: Path, dataset: Path) -> list[Pair]:
     listed = dataset / "imagepathsvalidation.txt"
     if not listed.is_file():
         raise ValueError(f"{listed}: no such file; NoW's folder has it beside scans/ and scans_lmks_onlypp/")
+    try:
+        lines = listed.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{listed}: cannot be read ({error}); takes UTF-8") from None
     pairs = []
-    for line in filter(None, map(str.strip, listed.read_text().splitlines())):
+    for line in filter(None, map(str.strip, lines)):
         if line.count("/") < 2:
             raise ValueError(f"{listed}: has a line {line!r}; takes SUBJECT/CHALLENGE/IMAGE.jpg")
         subject, challenge, image = line.split("/")[-3:]
         scan = _one(dataset / "scans" / subject, "*.obj")
         landmarks = _one(dataset / "scans_lmks_onlypp" / subject, "*.pp")
-        name = f"{subject}/{challenge}/{Path(image).stem}"
+        name = _inside(Path(subject, challenge, Path(image).stem)).as_posix()
         files = [predicted / f"{name}{ending}" for ending in (".obj", ".ply")]
         pairs.append(Pair(name, _existing(files), scan, None, landmarks, challenge))
     if not pairs:
@@ -143,16 +147,18 @@ def _csv_pairs(path: Path) -> list[Pair]:
         raise ValueError(f"{path}: takes a second path, the ground truth's, or a .csv of pairs")
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
+            reader = csv.DictReader(stream)
+            numbered = [(reader.line_num, row) for row in reader if any(row.values())]  # a sheet has empty rows
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: cannot be read ({error})") from None
+    rows = [row for _, row in numbered]
     if not rows:
         raise ValueError(f"{path}: has no rows; takes columns pred,gt and a row a pair")
     missing = {"pred", "gt"} - set(rows[0])
     if missing:
         columns = ", ".join(map(str, rows[0]))
         raise ValueError(f"{path}: has columns {columns}; lacks {' and '.join(sorted(missing))}")
-    for number, row in enumerate(rows, 2):
+    for number, row in numbered:
         if Path(row["pred"] or "").name in ("", "..") or not row["gt"]:
             raise ValueError(f"{path}: line {number} lacks its pred or gt")
     file = lambda row, column: path.parent / row[column] if row.get(column) else None

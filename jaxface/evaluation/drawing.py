@@ -32,13 +32,15 @@ def partners(
     Raises:
       ValueError: a mesh is too irregular to be drawn.
     """
-    template = Surface(*_thinned(vertices, triangles))
+    middle = places.mean(axis=0)  # a stiff affine map turns about the origin, which may lie anywhere
+    points, held, places = points - middle, held - middle, places - middle
+    template, target = Surface(*_thinned(vertices - middle, triangles)), Surface(truth[0] - middle, truth[1])
     try:
-        drawn, _ = draw_to(template, Surface(*truth), _rows(template, held), places, _REACH_MM)
+        drawn, _ = draw_to(template, target, _rows(template, held), places, _REACH_MM)
     except np.linalg.LinAlgError:
         raise ValueError("the mesh is too irregular or too flat to be drawn onto the other") from None
     moved = points + _rows(template, points) @ (drawn - template.vertices)
-    return ExactSurface(*truth).closest(moved).position
+    return ExactSurface(target.vertices, target.triangles).closest(moved).position + middle
 
 
 def _thinned(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -48,10 +50,14 @@ def _thinned(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, n
     vertices, index = np.unique(vertices, axis=0, return_inverse=True)
     triangles = index.reshape(-1)[triangles]
     triangles = triangles[(triangles != np.roll(triangles, 1, axis=1)).all(axis=1)]
+    if not len(triangles):
+        raise ValueError("the mesh has no triangle with an area around the nose, and cannot be drawn onto the other")
     if len(triangles) > _TRIANGLES:
         thin = igl.decimate(np.asfortranarray(vertices), np.asfortranarray(triangles, np.int32), _TRIANGLES)
         if len(thin[1]):  # none of a mesh that is no manifold, which is drawn as it is
             vertices, triangles = np.ascontiguousarray(thin[0]), np.ascontiguousarray(thin[1])
+    part = igl.facet_components(triangles)[1]
+    triangles = triangles[part == np.bincount(part).argmax()]  # thinning may break a triangle off, which nothing holds
     used, index = np.unique(triangles, return_inverse=True)
     return vertices[used], index.reshape(-1, 3)
 

@@ -1,7 +1,6 @@
 """Faces as files: a mesh, and its landmarks in a file beside it or, for a mesh that jaxface wrote, from its model."""
 
 import xml.etree.ElementTree as xml
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +80,7 @@ def read_face(path: str | Path, landmarks: str | Path | None = None, model: Morp
         points = _model_landmarks(vertices, model)
     else:
         points = None
-    return Face(str(path), vertices, triangles, points)
+    return Face(str(path), *_sewn(vertices, triangles), points)
 
 
 def read_points(path: Path) -> Float[np.ndarray, "L 3"]:
@@ -115,8 +114,8 @@ def load_points(path: Path) -> Float[np.ndarray, "..."]:
             else:
                 points = np.loadtxt(stream, ndmin=2)
             return np.asarray(points, np.float64)
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, xml.ParseError) as error:
-        raise ValueError(f"landmarks {path}: cannot be read ({error})") from None
+    except Exception as error:  # damaged files raise what their readers stumble over
+        raise ValueError(f"landmarks {path}: cannot be read ({error or type(error).__name__})") from None
 
 
 def _require_finite(points: np.ndarray, whose: str) -> None:
@@ -134,18 +133,31 @@ def _require_spread(points: np.ndarray, whose: str) -> None:
 def _read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
     import trimesh
 
-    if not path.is_file():
-        raise ValueError(f"mesh {path}: no such file")
     if path.suffix.lower() not in MESHES:
         raise ValueError(f"mesh {path}: takes a name that ends in {', '.join(MESHES)}")
     try:
+        if not path.is_file():
+            raise FileNotFoundError
         mesh = trimesh.load_mesh(path, process=False, maintain_order=True, skip_materials=True)
         vertices, triangles = np.array(mesh.vertices, np.float64), np.array(mesh.faces, np.int64)
+    except FileNotFoundError:
+        raise ValueError(f"mesh {path}: no such file") from None
     except Exception as error:  # the readers of many formats raise what they like
         raise ValueError(f"mesh {path}: cannot be read ({error or type(error).__name__})") from None
     if len(triangles) == 0:
         raise ValueError(f"mesh {path}: has no triangles; distances are measured to a surface")
+    if triangles.min() < 0 or triangles.max() >= len(vertices):
+        named = f"{triangles.min()} to {triangles.max()}"
+        raise ValueError(f"mesh {path}: has triangles of the vertices {named}; takes 0 to {len(vertices) - 1}")
     return vertices, triangles
+
+
+def _sewn(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A surface whose vertices count once each, in their order: those that coincide are one, as where a file splits
+    them at its texture's seams or writes each triangle's by itself, and those of no triangle are left out."""
+    _, first, same = np.unique(vertices, axis=0, return_index=True, return_inverse=True)
+    used, index = np.unique(first[same.reshape(-1)][triangles], return_inverse=True)
+    return vertices[used], index.reshape(-1, 3)
 
 
 def _model_landmarks(vertices: np.ndarray, model: MorphableModel) -> np.ndarray | None:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxface.evaluation.alignment import points_to_truth, refine, rigid, scan_to_mesh
-from jaxface.evaluation.cropping import now_region, seen, skin, submesh, within
+from jaxface.evaluation.cropping import FEWEST, now_region, outward, seen, skin, submesh, within
 from jaxface.evaluation.distances import ExactSurface, point_to_plane, rmse
 from jaxface.evaluation.drawing import partners
 from jaxface.evaluation.faces import Face
@@ -19,7 +19,8 @@ from jaxface.model.registration import Similarity, similarity
 CROP_MM, _WIDE_CROP_MM = 85.0, 95.0
 _OTHER_UNIT = 2.0
 """A prediction larger or smaller than the truth by more than this factor is in another unit, and so is a truth than
-people's ``_EYES_MM`` from one outer eye corner to the other."""
+people's ``_EYES_MM`` from one outer eye corner to the other; and one that an alignment grows or shrinks so is no
+face."""
 _EYES_MM = 90.0
 _ANCHORS = list(range(17, 68))
 """Landmarks that hold a non-rigid alignment: without the jaw line's, which no one finds on a scan."""
@@ -57,6 +58,7 @@ def micc85(predicted: Face, truth: Face) -> Measured:
     _require_millimetres(predicted, truth)
     kept = within(predicted.vertices, predicted.nose_tip, CROP_MM)
     kept &= skin(predicted.vertices, predicted.triangles, predicted.nose_tip) & _visible(predicted)
+    _require_many(kept, predicted)
     surface = ExactSurface(truth.vertices, truth.triangles)
     points = predicted.vertices[kept]
     placed = refine(start, points_to_truth(points, surface), scaled=False)
@@ -122,12 +124,21 @@ def nonrigid(predicted: Face, truth: Face) -> Measured:
     kept = within(moved, bottom, CROP_MM) & face & _visible(predicted)
     around = within(moved, bottom, CROP_MM + _SURROUNDING_MM) & face
     goal = within(truth.vertices, bottom, CROP_MM + 2 * _SURROUNDING_MM)
-    mesh = moved[around], submesh(predicted.triangles, around)
-    target = truth.vertices[goal], submesh(truth.triangles, goal)
+    _require_many(kept, predicted)
+    _require_many(goal, truth)
+    mesh = _part(moved, predicted.triangles, around, start(predicted.seven))
+    target = _part(truth.vertices, truth.triangles, goal, truth.seven)
     partner = partners(moved[kept], *mesh, target, start(held), places)
     placed = similarity(predicted.vertices[kept], partner)
+    _require_size_kept(start, placed, predicted)
     distances = np.linalg.norm(placed(predicted.vertices[kept]) - partner, axis=1)
     return _on_prediction(distances, kept, predicted, placed, truth)
+
+
+def _part(vertices: np.ndarray, triangles: np.ndarray, kept: np.ndarray, seven: np.ndarray):
+    """The kept part of a mesh, its triangles with their fronts outward."""
+    part, of_part = vertices[kept], submesh(triangles, kept)
+    return part, outward(part, of_part, seven)
 
 
 def _visible(face: Face) -> Bool[np.ndarray, "V"]:
@@ -189,9 +200,28 @@ def _require_true_size(truth: Face) -> None:
         )
 
 
+def _require_many(kept: np.ndarray, face: Face) -> None:
+    if kept.sum() < FEWEST:
+        raise ValueError(
+            f"{face.name}: has {kept.sum()} vertices in the part that is measured; takes {FEWEST} or more, around the "
+            "landmarks"
+        )
+
+
+def _require_size_kept(start: Similarity, placed: Similarity, predicted: Face) -> None:
+    growth = placed.scale / start.scale
+    if not 1 / _OTHER_UNIT < growth < _OTHER_UNIT:
+        raise ValueError(
+            f"{predicted.name}: comes out {growth:.3g} times as large as by its landmarks; is it a whole face, and no "
+            "mirror image of one?"
+        )
+
+
 def _scan_to_mesh(predicted: Face, truth: Face, start: Similarity, kept: np.ndarray, *, to_plane: bool) -> Measured:
+    _require_many(kept, truth)
     surface, scan = ExactSurface(predicted.vertices, predicted.triangles), truth.vertices[kept]
     placed = refine(start, scan_to_mesh(scan, surface), scaled=True)
+    _require_size_kept(start, placed, predicted)
     surface = ExactSurface(placed(predicted.vertices), predicted.triangles)
     nearest = surface.closest(scan)
     distances = point_to_plane(scan, nearest) if to_plane else nearest.distance

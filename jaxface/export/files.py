@@ -69,7 +69,7 @@ def _key(file: Path) -> tuple[int, int] | None:
     """What tells a file from every other; None where there is none."""
     try:
         found = file.stat()
-    except OSError:
+    except (OSError, ValueError):  # a name that no file can have
         return None
     return found.st_dev, found.st_ino
 

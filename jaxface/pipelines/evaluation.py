@@ -133,15 +133,21 @@ def evaluate_aflw2000(predicted: Path, dataset: Path, model: MorphableModel) -> 
     Raises:
       ValueError: a folder is not what it should be, or no image of it could be measured.
     """
-    found, errors = [], []
+    found, errors, unpredicted = [], [], []
     for path in sorted(dataset.glob("*.mat")):
         try:
-            points, pose = aflw2000_truth(path)
-            found.append((points, pose, *_prediction(predicted, path.stem, points, model)))
+            truth = aflw2000_truth(path)
         except ValueError as error:
             errors.append(str(error))
+            continue
+        try:
+            found.append((*truth, *_prediction(predicted, path.stem, truth[0], model)))
+        except ValueError as error:
+            unpredicted.append(str(error))
+    errors += unpredicted
     if not found:
-        why = errors[0] if errors else "it has no .mat file; takes AFLW2000-3D's folder of imageNNNNN.jpg and .mat"
+        no_file = "it has no .mat file; takes AFLW2000-3D's folder of imageNNNNN.jpg and .mat"
+        why = next(iter([*unpredicted, *errors]), no_file)
         raise ValueError(f"{predicted}: has no prediction for an image of {dataset}; {why}")
     points, pose, landmarks, rotations = zip(*found, strict=True)
     pose = np.stack(pose)
