@@ -38,9 +38,9 @@ from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478
 from jaxface.model.registration import similarity
 from jaxface.pipelines.ablation import calibrate, detected, of_scheme
 from jaxface.rendering.people import SIDE
-from jaxface.types import Landmarks
+from jaxface.types import PAPER, Landmarks
 
-OURS = "2d+3d+p+w", "calibrated"
+OURS = PAPER, "calibrated"
 
 
 def mediapipe_meshes(dense: Landmarks, onto: Float[np.ndarray, "n 68 3"]) -> np.ndarray:

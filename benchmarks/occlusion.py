@@ -23,10 +23,10 @@ from jaxface.evaluation.ablation import MEAN_FACE, ShapeError, by_yaw
 from jaxface.evaluation.noise import mean_face, measured, simulated
 from jaxface.evaluation.subjects import Subjects, subjects
 from jaxface.fitting import FitOptions, fit_batch, robust
-from jaxface.types import Landmarks
+from jaxface.types import PAPER, Landmarks
 
 MOVED, LEAST_MM, MOST_MM = 14, 10.0, 20.0
-VARIANTS = ("2d+3d+p+w", "calibrated")
+VARIANTS = (PAPER, "calibrated")
 EDGES = (0, 30, 60, 90)
 
 

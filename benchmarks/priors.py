@@ -18,6 +18,7 @@ from jaxface.evaluation.ablation import ShapeError, by_yaw
 from jaxface.evaluation.noise import mean_face
 from jaxface.evaluation.subjects import subjects
 from jaxface.pipelines.ablation import detected
+from jaxface.types import PAPER
 
 IDENTITY, EXPRESSION = (1.0, 3.0, 5.0, 10.0, 30.0, 100.0), (1.0, 3.0, 10.0, 30.0, 100.0)
 EDGES = (0, 30, 60, 90)
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument("people", help="the face model of the people")
     parser.add_argument("--subjects", type=int, default=60)
     parser.add_argument("--odd", action="store_true", help="the subjects to report on, not those to choose by")
-    parser.add_argument("--variant", default="2d+3d+p+w")
+    parser.add_argument("--variant", default=PAPER)
     asked = parser.parse_args()
     model, people = jaxface.load_model(), subjects(jaxface.load_model(asked.people), asked.subjects, asked.odd)
     landmarks, found = detected(people, "mediapipe")

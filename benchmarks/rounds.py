@@ -16,6 +16,7 @@ import jaxface
 from jaxface.evaluation.ablation import ShapeError, by_yaw
 from jaxface.evaluation.subjects import subjects
 from jaxface.pipelines.ablation import detected
+from jaxface.types import PAPER
 
 ROUNDS = (1, 2, 4, 8, 16, 64)
 EDGES = (0, 30, 60, 90)
@@ -29,7 +30,7 @@ def main() -> None:
     model, people = jaxface.load_model(), subjects(jaxface.load_model(asked.people), asked.subjects, odd=True)
     landmarks, found = detected(people, "mediapipe")
     error, yaw = ShapeError(model, people, np.nonzero(found)[0]), people.yaw[found]
-    for variant in ("2d+3d+p+w", "calibrated"):
+    for variant in (PAPER, "calibrated"):
         table = Table("rounds", title=f"micc85 mm, {found.sum()} people of {people.model.name}, {variant}")
         fits = {
             rounds: jaxface.fit_batch(model, landmarks, jaxface.FitOptions(variant, iterations=rounds))

@@ -19,6 +19,7 @@ from jaxface.cli.choices import CALIBRATED
 from jaxface.evaluation.ablation import ShapeError
 from jaxface.evaluation.subjects import TILT_DEG, subjects
 from jaxface.pipelines.ablation import detected
+from jaxface.types import PAPER
 
 TILTS = {"up 25°": (25.0, 0.0), "down 25°": (-25.0, 0.0), "leaning 35°": (0.0, 35.0)}
 YAW_PART = 0.6
@@ -40,7 +41,7 @@ def main() -> None:
         tilted = replace(people, rotation=rotation, yaw=angles[:, 1])
         landmarks, found = detected(tilted, asked.detector)
         error = ShapeError(model, tilted, np.nonzero(found)[0])
-        for variant in ("2d+3d+p+w", "calibrated"):
+        for variant in (PAPER, "calibrated"):
             options = jaxface.FitOptions(variant, calibration=asked.detector)
             result = jaxface.fit_batch(model, landmarks, options)
             shape = error(np.asarray(jaxface.vertices(model, result))).mean()

@@ -136,6 +136,17 @@ def shape_displacement(coefficients: Float[Array, "N"], problem: ShapeProblem) -
     return problem.scale * turned(problem.rotation, points) - problem.target.points
 
 
+def pose_residual(tangent, scale, rotation, points: Float[Array, "3 L"], target: Target) -> Float[Array, "3*L"]:
+    """Eq. 4 at fixed points as residuals, of a step from a start (``pose_at``)."""
+    return whitened(pose_displacement(tangent, scale, rotation, points, target.points), target)
+
+
+def shape_residual(coefficients: Float[Array, "N"], problem: ShapeProblem) -> Float[Array, "M"]:
+    """Eq. 4 at a fixed pose as residuals, the priors' after the landmarks'."""
+    data = whitened(shape_displacement(coefficients, problem), problem.target)
+    return jnp.concatenate([data, jnp.sqrt(problem.target.axes[0] * problem.prior) * coefficients])
+
+
 def whitened(displacement: Float[Array, "3 L"], target: Target) -> Float[Array, "3*L"]:
     """Displacements as residuals, whose plain sum of squares is the data part of Eq. 4."""
     square = target.axes[:, None] if target.weight is None else target.axes[:, None] * target.weight

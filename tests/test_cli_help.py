@@ -17,6 +17,7 @@ from jaxface import calibration, solvers
 from jaxface.cli import choices
 from jaxface.cli.main import app
 from jaxface.detection import landmark_files, registry
+from jaxface.evaluation.protocols import PROTOCOLS
 from jaxface.fitting import options, sequence
 from jaxface.pipelines import faces, image, landmarks, video
 
@@ -69,6 +70,7 @@ def test_options_take_what_the_rooms_have():
     assert choices.CALIBRATED == calibration.CALIBRATED
     assert choices.Which == faces.Which
     assert (choices.FACE_FILES, choices.USUAL_FACE_FILES) == (tuple(image.FILES), image.USUAL)
+    assert (choices.MESHES, choices.PROTOCOLS) == (image.MESHES, (*PROTOCOLS, "aflw2000"))
     assert choices.VIDEO_FILES == tuple(video.FILES)
     assert choices.DETECTION_FILES == tuple(landmarks.FILES)
     assert choices.LANDMARK_SUFFIXES == landmark_files.SUFFIXES

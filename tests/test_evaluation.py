@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from jaxface import camera
 from jaxface.evaluation import aflw2000
-from jaxface.evaluation.alignment import _left_jacobian, points_to_truth, refine, rigid, scan_to_mesh, undone
+from jaxface.evaluation.alignment import left_jacobian, points_to_truth, refine, rigid, scan_to_mesh, undone
 from jaxface.evaluation.cropping import now_region, seen, skin, submesh, within
 from jaxface.evaluation.distances import ExactSurface, point_to_plane, rmse
 from jaxface.evaluation.drawing import _thinned
@@ -143,7 +143,7 @@ class TestAlignment:
         step, turn = 1e-6, np.array(turn)
         inverse = Rotation.from_rotvec(turn).inv()
         change = [(Rotation.from_rotvec(turn + step * axis) * inverse).as_rotvec() / step for axis in np.eye(3)]
-        np.testing.assert_allclose(_left_jacobian(turn), np.stack(change, axis=1), atol=1e-5)
+        np.testing.assert_allclose(left_jacobian(turn), np.stack(change, axis=1), atol=1e-5)
 
 
 class TestCropping:

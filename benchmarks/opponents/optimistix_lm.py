@@ -9,7 +9,6 @@ import lineax
 import optimistix
 
 from jaxface import energies, solvers
-from jaxface.solvers import reference
 from jaxface.solvers.reference import prepare_shape as prepare_shape
 
 _STEPS = 30
@@ -23,13 +22,13 @@ def _minimum(residual, start, *args):
 
 def solve_pose(points, target, scale, rotation, stage):
     """The pose that minimises Eq. 4 at fixed centred points, from a starting one."""
-    step = _minimum(reference._pose_residual, jnp.zeros(4, points.dtype), scale, rotation, points, target)
+    step = _minimum(energies.pose_residual, jnp.zeros(4, points.dtype), scale, rotation, points, target)
     return energies.pose_at(step, scale, rotation)
 
 
 def solve_shape(problem, _):
     """The coefficients that minimise Eq. 4 at a fixed pose."""
-    return _minimum(reference._shape_residual, problem.coefficients, problem)
+    return _minimum(energies.shape_residual, problem.coefficients, problem)
 
 
 def register() -> str:

@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from benchmarks.opponents import numpy_single
 from benchmarks.opponents.numpy_single import Fit, Model
+from jaxface.evaluation.alignment import left_jacobian
 
 
 def _pose_columns(turned, root):
@@ -35,7 +36,7 @@ def solve_pose(points, target, axes, scale, rotation):
     def jacobian(step):
         """The turn at a step is not that at 0: its derivative is taken by the left Jacobian of SO(3)."""
         columns = _pose_columns(turned(step), root)
-        columns[:, :3] = columns[:, :3] @ _left_jacobian(step[:3])
+        columns[:, :3] = columns[:, :3] @ left_jacobian(step[:3])
         return columns
 
     found = least_squares(residual, np.zeros(4), jacobian, method="lm", xtol=1e-6, ftol=1e-8, gtol=1e-8)
@@ -77,7 +78,7 @@ def fit_jointly(model: Model, xy, xyz, evaluations: int | None = None) -> Fit:
         scale, rotation = _moved(params[:4], start.scale, start.rotation)
         turned = scale * model.points(params[4:]) @ rotation.T
         pose = _pose_columns(turned, root)
-        pose[:, :3] = pose[:, :3] @ _left_jacobian(params[:3])
+        pose[:, :3] = pose[:, :3] @ left_jacobian(params[:3])
         shape = np.tensordot(scale * root[:, None] * rotation, model.basis, 1)
         return np.concatenate([np.concatenate([pose, np.moveaxis(shape, 0, 1).reshape(-1, size)], axis=1), penalty])
 
@@ -85,12 +86,3 @@ def fit_jointly(model: Model, xy, xyz, evaluations: int | None = None) -> Fit:
         residual, np.zeros(4 + size), jacobian, method="lm", xtol=1e-12, ftol=1e-12, gtol=1e-12, max_nfev=evaluations
     )
     return Fit(found.x[4:], *_moved(found.x[:4], start.scale, start.rotation), start.first_scale, start.radius)
-
-
-def _left_jacobian(turn):
-    """d(exp(turn + δ) exp(turn)⁻¹) / dδ of SO(3), (3, 3)."""
-    angle = np.linalg.norm(turn)
-    cross = np.cross(turn, np.eye(3)).T
-    if angle < 1e-6:
-        return np.eye(3) + cross / 2
-    return np.eye(3) + (1 - np.cos(angle)) / angle**2 * cross + (angle - np.sin(angle)) / angle**3 * cross @ cross

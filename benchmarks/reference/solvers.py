@@ -1,4 +1,4 @@
-"""The solvers that are compared: each takes residuals, a start and a precision, and gives back parameters.
+"""The solvers that are compared: each takes residuals, S starts and a precision, and gives back S times parameters.
 
 All get the same evaluations, the same automatic Jacobian and the tightest tolerances that the precision has, so that
 each is stopped by what it can reach and not by what it was asked for.

@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from jaxface.cli.choices import PROTOCOLS
 from jaxface.cli.options import Output
 from jaxface.cli.terminal import console, face_model, plain_table, print_table, printable, require_writable
-
-_NAMES = ("micc85", "micc95", "now", "nonrigid", "aflw2000")
 
 
 def evaluate(
@@ -22,7 +21,7 @@ def evaluate(
     true: Annotated[
         Path | None, typer.Argument(metavar="GT", help="The true mesh, or a folder or data set.", show_default=False)
     ] = None,
-    protocol: Annotated[str, typer.Option("--protocol", "-p", help=f"One of {', '.join(_NAMES)}.")] = "micc85",
+    protocol: Annotated[str, typer.Option("--protocol", "-p", help=f"One of {', '.join(PROTOCOLS)}.")] = "micc85",
     output: Output = Path("jaxface-evaluation"),
     model: Annotated[
         str | None, typer.Option(help="The face model that fits were made with, in place of the embedded one.")
@@ -40,8 +39,8 @@ def evaluate(
       jaxface evaluate pairs.csv --protocol nonrigid
       jaxface evaluate faces AFLW2000 --protocol aflw2000
     """
-    if protocol not in _NAMES:
-        raise typer.BadParameter(f"{protocol!r} is not one of {', '.join(_NAMES)}", param_hint="--protocol")
+    if protocol not in PROTOCOLS:
+        raise typer.BadParameter(f"{protocol!r} is not one of {', '.join(PROTOCOLS)}", param_hint="--protocol")
     require_writable(output, "--output")
     run = _aflw2000 if protocol == "aflw2000" else _meshes
     raise typer.Exit(run(predicted, true, protocol, output, model))

@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
+from jaxface.cli.choices import MESHES
 from jaxface.cli.options import Output, formats_of, some_of
 from jaxface.cli.terminal import console, face_model, printable, require_writable
-
-_FORMATS = "obj", "ply", "glb"
 
 
 def mesh(
@@ -22,7 +21,7 @@ def mesh(
         str | None, typer.Option(help="Which rows: a condition such as 'abs(yaw_deg) > 60 and cost < 200'.")
     ] = None,
     output: Output = Path("jaxface-meshes"),
-    formats: Annotated[str, formats_of(_FORMATS)] = "glb",
+    formats: Annotated[str, formats_of(MESHES)] = "glb",
     limit: Annotated[int | None, typer.Option(min=1, help="The first so many of them; all by default.")] = None,
     model: Annotated[
         str | None, typer.Option(help="The face model the rows were fitted with; the one they name by default.")
@@ -45,7 +44,7 @@ def mesh(
     from jaxface.cli.session import progress
     from jaxface.pipelines.meshes import select
 
-    chosen = some_of(_FORMATS, formats)
+    chosen = some_of(MESHES, formats)
     require_writable(output, "--output")
     try:
         selection = select(rows, where, limit)

@@ -55,8 +55,13 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
 
 def readable_name(path: Path) -> str:
-    """The name of a file as text: bytes that are no text become �."""
-    return os.fsencode(path.name).decode(errors="replace")
+    """The name of a file as text."""
+    return readable(path.name)
+
+
+def readable(path: str) -> str:
+    """A path as text for people and tables: bytes of its name that are no text become �."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def require_photograph(image: np.ndarray) -> np.ndarray:

@@ -96,7 +96,7 @@ def refine(start: Similarity, pairs: Callable[[Similarity], Pairs], *, scaled: b
             side = np.where(np.einsum("nc,nc->n", gap, found.normal) < 0, -1.0, 1.0)
             away = np.where(distance[:, None] > _TOUCHES, side[:, None] * unit(gap), found.normal)
             arm = moved - centre - step[3:6]
-            turning = np.cross(arm, away) @ _left_jacobian(step[:3])
+            turning = np.cross(arm, away) @ left_jacobian(step[:3])
             growing = [np.einsum("nc,nc->n", arm, away)[:, None]] if scaled else []
             latest = step.copy(), (side * distance, np.concatenate([turning, away, *growing], axis=1))
         return latest[1]
@@ -114,7 +114,7 @@ def refine(start: Similarity, pairs: Callable[[Similarity], Pairs], *, scaled: b
     return placement(found.x)
 
 
-def _left_jacobian(turn: np.ndarray) -> np.ndarray:
+def left_jacobian(turn: np.ndarray) -> np.ndarray:
     """(3, 3): what a change of a rotation vector (3,) is as a small turn after it."""
     angle = np.linalg.norm(turn)
     if angle < 1e-8:

@@ -25,7 +25,7 @@ from jaxface.fitting.uncertainty import pose_motion
 from jaxface.model.correspondences import MIRRORS
 from jaxface.model.morphable import LandmarkModel
 
-PATTERNS = 40
+_KEPT = 40
 """So many patterns of common errors are kept, those that take off most."""
 _ANY_POSE = 1e4
 """Variance of a pose that may be anything, mm²."""
@@ -85,7 +85,7 @@ def common_errors(
         gains.append(np.linalg.solve(shown @ shown.T + spread + _ANY_POSE * pose @ pose.T, common.T).T)
         own.append(max(alone, _OWN))
         told += gains[-1] @ common.T
-    patterns = np.linalg.eigh(told)[1][:, -PATTERNS:].T
+    patterns = np.linalg.eigh(told)[1][:, -_KEPT:].T
     at_landmarks = lambda rows, *axes: np.asarray(rows, np.float32).reshape(*axes, *mean.shape)
     gains = at_landmarks(patterns @ np.stack(gains), len(YAWS), -1)
     return at_landmarks(patterns, -1), gains, np.asarray(own, np.float32), at_landmarks(lack, -1)

@@ -37,7 +37,7 @@ def solve_shapes(
     scale: Float[Array, "F"],
     rotation: Float[Array, "F 3 3"],
     present: Float[Array, "F"],
-    linked: Float[Array, "F"],
+    held: Float[Array, "F"],
     options: FitOptions,
     smoothness: Float[Array, ""],
 ) -> tuple[Float[Array, "Na"], Float[Array, "F Nb"]]:
@@ -47,7 +47,7 @@ def solve_shapes(
       target: of each picture, in mm.
       scale: about 1.
       present: 1, or 0 for a picture that has no say.
-      linked: 1 where a picture follows the one before it in time.
+      held: how much, from 0 to 1, a picture's expression is tied to that of the one before.
       smoothness: as ``jaxface.fit_sequence`` takes it.
     """
     size = model.identity_size
@@ -69,7 +69,7 @@ def solve_shapes(
     c = _product(f"fab,{index}->fnm", metric, grams[..., size:, size:])
     c += options.expression_prior * trust[:, None, None] * jnp.eye(c.shape[-1], dtype=c.dtype)
     motion = _product("aanm->nm", energies.gram(basis[..., size:], None))
-    solved = solve_chain(c, smoothness * motion, linked, jnp.concatenate([pull[:, size:, None], b], axis=2))
+    solved = solve_chain(c, smoothness * motion, held, jnp.concatenate([pull[:, size:, None], b], axis=2))
     alone, shift = solved[..., 0], solved[..., 1:]  # C⁻¹ of the expressions' pull, and C⁻¹ B
     schur = a - _product("fnm,fnk->mk", b, shift)
     right = present @ pull[:, :size] - _product("fnm,fn->m", b, alone)

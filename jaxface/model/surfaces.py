@@ -1,6 +1,9 @@
 """Triangle meshes as registration sees them: their parts, their rims, and the closest point that faces the same way."""
 
+from dataclasses import dataclass
+
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 _TURN_MM = 5.0
 """In the search for near triangles: how many millimetres a normal turned by 60° is worth."""
@@ -63,13 +66,16 @@ class Surface:
         )
 
 
+@dataclass(frozen=True)
 class Closest:
-    """Points found on a surface: ``triangle`` (n,), ``barycentric`` (n, 3), ``position`` (n, 3) and ``distance`` (n,)
-    mm, ``cosine`` (n,) between the normals, ``on_rim`` (n,) bool."""
+    """Points found on a surface: ``position`` and ``distance`` in mm, ``cosine`` between the normals."""
 
-    def __init__(self, triangle, barycentric, position, distance, cosine, on_rim):
-        self.triangle, self.barycentric, self.position = triangle, barycentric, position
-        self.distance, self.cosine, self.on_rim = distance, cosine, on_rim
+    triangle: Int[np.ndarray, "n"]
+    barycentric: Float[np.ndarray, "n 3"]
+    position: Float[np.ndarray, "n 3"]
+    distance: Float[np.ndarray, "n"]
+    cosine: Float[np.ndarray, "n"]
+    on_rim: Bool[np.ndarray, "n"]
 
     def interpolate(self, values: np.ndarray, triangles: np.ndarray) -> np.ndarray:
         """Values at vertices (V, ...) at these points (n, ...)."""

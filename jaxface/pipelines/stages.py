@@ -4,7 +4,6 @@ The unit of work is a part: some images, one Parquet file. A part's rows depend 
 so that engines, interruptions and the number of processes leave no trace in them.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -18,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from jaxface.detection.faces import stacked
-from jaxface.detection.reading import read_image
+from jaxface.detection.reading import read_image, readable
 from jaxface.export.parquet import face_rows, failure_rows, schema, write_rows
 from jaxface.export.records import versions
 from jaxface.fitting import FitOptions, fit_batch
@@ -208,8 +207,3 @@ def fingerprint(model: MorphableModel) -> str:
 def model_of(source: str | None) -> MorphableModel:
     """The face model that some settings name, loaded once in a process."""
     return load_model(source)
-
-
-def readable(source: str) -> str:
-    """A path as text for people and tables: bytes of its name that are no text become �."""
-    return os.fsencode(source).decode(errors="replace")

@@ -3,9 +3,8 @@
 import numpy as np
 
 from jaxface.model.morphable import MorphableModel
-from jaxface.rendering.overlay import MESH, MESH_OPACITY
+from jaxface.rendering.overlay import with_mesh
 from jaxface.rendering.posed import image_vertices
-from jaxface.rendering.shading import draw_mesh
 from jaxface.types import FitResult
 
 
@@ -17,7 +16,5 @@ def draw_over(frame: np.ndarray, model: MorphableModel, result: FitResult) -> No
     high = np.clip(np.ceil(vertices[:, :2].max(axis=0)), 0, limit).astype(int)
     if (high <= low).any():
         return
-    width, height = (high - low).tolist()
-    mesh = draw_mesh(vertices - [*low, 0], np.asarray(model.triangles), height, width, MESH)
     part = frame[low[1] : high[1], low[0] : high[0]]
-    part[:] = part * (1 - MESH_OPACITY * mesh[..., 3:]) + 255 * MESH_OPACITY * mesh[..., :3] + 0.5
+    part[:] = with_mesh(part, vertices - [*low, 0], np.asarray(model.triangles))

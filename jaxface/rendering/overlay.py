@@ -16,8 +16,8 @@ MARGIN = 0.8
 """Room left on each side of the landmarks, in face sizes."""
 PANEL = (800, 1200)
 """The longer side of each half of the picture in pixels, at least and at most."""
-MESH = np.array([0.50, 0.66, 0.90], np.float32)
-MESH_OPACITY = 0.62
+_MESH = np.array([0.50, 0.66, 0.90], np.float32)
+_MESH_OPACITY = 0.62
 DETECTED_2D, DETECTED_3D, FITTED, EDGE = (255, 214, 10), (255, 122, 0), (0, 224, 255), (10, 14, 22)
 DOUBTED, LITTLE = (255, 84, 150), 0.2
 """The colour of detected landmarks that weighed less in the fit than this part of the weightiest."""
@@ -89,7 +89,7 @@ def overlay(
     photograph = window.cut(image)
     weight = np.ones(len(xy)) if result.landmark_weight is None else np.asarray(result.landmark_weight)
     left = _draw_landmarks(photograph, window, xy, xyz[:, :2], fitted, weight < LITTLE * weight.max())
-    right = _draw_mesh(photograph, window, image_vertices(model, result), np.asarray(model.triangles))
+    right = with_mesh(photograph, window.place(image_vertices(model, result)), np.asarray(model.triangles))
     return np.concatenate([left, _caption(right, result)], axis=1)
 
 
@@ -133,9 +133,10 @@ class _Window:
         return (points - self.low) * zoom
 
 
-def _draw_mesh(photograph: np.ndarray, window: _Window, vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    mesh = draw_mesh(window.place(vertices), triangles, *photograph.shape[:2], albedo=MESH)
-    mixed = photograph * (1 - MESH_OPACITY * mesh[..., 3:]) + 255 * MESH_OPACITY * mesh[..., :3]
+def with_mesh(photograph: np.ndarray, vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """An (H, W, 3) uint8 image under a half-transparent mesh, whose vertices (V, 3) are in its pixels."""
+    mesh = draw_mesh(vertices, triangles, *photograph.shape[:2], albedo=_MESH)
+    mixed = photograph * (1 - _MESH_OPACITY * mesh[..., 3:]) + 255 * _MESH_OPACITY * mesh[..., :3]
     return (mixed + 0.5).astype(np.uint8)
 
 

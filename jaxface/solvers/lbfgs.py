@@ -11,8 +11,12 @@ _ITERATIONS = 200
 _OPTIMISER = optax.lbfgs()
 
 
-def _minimise(energy):
-    """A function that minimises ``energy(params, *args)`` from a start, differentiable by the implicit theorem."""
+def _minimise(residual):
+    """A function that minimises half the squares of ``residual(params, *args)`` from a start, differentiable by the
+    implicit theorem."""
+
+    def energy(params, *args):
+        return 0.5 * jnp.sum(residual(params, *args) ** 2)
 
     def run(start, *args):
         value = lambda params: energy(params, *args)
@@ -36,17 +40,7 @@ def _minimise(energy):
     return lambda start, *args: implicit.root(slope, lambda *args: run(start, *args), *args)
 
 
-def _pose_energy(tangent, scale, rotation, points, target):
-    displacement = energies.pose_displacement(tangent, scale, rotation, points, target.points)
-    return 0.5 * jnp.sum(energies.whitened(displacement, target) ** 2)
-
-
-def _shape_energy(coefficients, problem):
-    data = energies.whitened(energies.shape_displacement(coefficients, problem), problem.target)
-    return 0.5 * (jnp.sum(data**2) + problem.target.axes[0] * problem.prior * jnp.sum(coefficients**2))
-
-
-_pose, _shape = _minimise(_pose_energy), _minimise(_shape_energy)
+_pose, _shape = _minimise(energies.pose_residual), _minimise(energies.shape_residual)
 
 
 def solve_pose(points, target, scale, rotation, stage):

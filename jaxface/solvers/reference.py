@@ -8,16 +8,6 @@ from jaxface import energies
 from jaxface.solvers import implicit
 
 
-def _pose_residual(tangent, scale, rotation, points, target):
-    displacement = energies.pose_displacement(tangent, scale, rotation, points, target.points)
-    return energies.whitened(displacement, target)
-
-
-def _shape_residual(coefficients, problem):
-    data = energies.whitened(energies.shape_displacement(coefficients, problem), problem.target)
-    return jnp.concatenate([data, jnp.sqrt(problem.target.axes[0] * problem.prior) * coefficients])
-
-
 def _stock(residual):
     """A function that minimises half the squares of ``residual(params, *args)`` from a start."""
     stock = LevenbergMarquardt(
@@ -31,7 +21,7 @@ def _stock(residual):
     )
 
 
-_pose, _shape = _stock(_pose_residual), _stock(_shape_residual)
+_pose, _shape = _stock(energies.pose_residual), _stock(energies.shape_residual)
 
 
 def solve_pose(points, target, scale, rotation, stage):
