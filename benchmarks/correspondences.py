@@ -65,11 +65,6 @@ GROUPS = {
 }
 
 
-def at(model, points: Embedding, vertices) -> np.ndarray:
-    corners = vertices[np.asarray(model.triangles)[np.asarray(points.triangle)]]
-    return np.einsum("lk,lkc->lc", np.asarray(points.barycentric), corners)
-
-
 def routes(model) -> dict[str, Embedding]:
     """MediaPipe's 478 points on a model, each way."""
     embedded = jaxface.load_model()
@@ -110,7 +105,7 @@ def offsets(model, points: Embedding, pictures) -> np.ndarray:
     """(478,) mm, how far each point is from where it is detected, on average over the pictures."""
     each = []
     for vertices, rotation, xy in pictures:
-        offset = pixels(at(model, points, vertices), rotation)[:, :2] - xy
+        offset = pixels(points.on(model.triangles, vertices), rotation)[:, :2] - xy
         if abs(turned := rotation[0, 2]) > 0.2:
             offset *= [np.sign(turned), 1]  # both sides as one
             offset[SIDES == np.sign(turned)] = np.nan

@@ -43,9 +43,8 @@ class _Curves(NamedTuple):
 @lru_cache(maxsize=1)
 def _curves() -> _Curves:
     model = load_model()
-    points = model.landmarks["mediapipe478"]
-    corners = np.asarray(model.mean, np.float64)[np.asarray(model.triangles)[np.asarray(points.triangle)]]
-    frontal = np.einsum("lk,lkc->lc", points.barycentric, corners) * (1, -1, -1)
+    points = model.landmarks["mediapipe478"].on(model.triangles, np.asarray(model.mean, np.float64))
+    frontal = points * (1, -1, -1)
     flat = frontal[:, :2] - frontal[list(_CENTRE), :2].mean(axis=0)
     triangles = np.asarray(canonical_face().triangles)
     skin = triangles[(triangles < _SKIN).all(axis=1)]

@@ -171,5 +171,4 @@ def _model_landmarks(vertices: np.ndarray, model: MorphableModel) -> np.ndarray 
         vertices = unsplit
     if len(vertices) != len(model.mean):
         return None
-    corners = np.asarray(model.triangles)[np.asarray(at.triangle)]
-    return np.einsum("lk,lkc->lc", np.asarray(at.barycentric, np.float64), vertices[corners])
+    return at.on(model.triangles, vertices)

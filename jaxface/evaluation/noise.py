@@ -60,9 +60,7 @@ def simulated(people: Subjects, noise: Calibration, scheme: Scheme = "ibug68") -
 
 def _outline(people: Subjects) -> Float[np.ndarray, "n 17 2"]:
     """Where each contour landmark's line over the cheek ends in the image, mm."""
-    lines = contour_lines(people.model)
-    corners = np.asarray(people.model.triangles)[np.asarray(lines.triangle)]
-    points = np.einsum("lk,nlkc->nlc", np.asarray(lines.barycentric), people.vertices[:, corners])
+    points = contour_lines(people.model).on(people.model.triangles, people.vertices)
     points = people.seen(points)[..., :2].reshape(len(people), -1, CANDIDATES, 2)
     ends = jax.vmap(outermost, (0, 0, None))(
         jnp.asarray(np.moveaxis(points, -1, 1)), jnp.asarray(people.rotation), outward(people.shape.places)

@@ -47,9 +47,7 @@ class Subjects:
         """
         if scheme not in self.model.landmarks:
             raise ValueError(f"{self.model.name}: has no {scheme} landmarks; jaxface model convert adds them")
-        at = self.model.landmarks[scheme]
-        corners = np.asarray(self.model.triangles)[np.asarray(at.triangle)]
-        return np.einsum("lk,nlkc->nlc", np.asarray(at.barycentric), self.vertices[:, corners])
+        return self.model.landmarks[scheme].on(self.model.triangles, self.vertices)
 
     def seen(self, points: Float[np.ndarray, "n L 3"]) -> Float[np.ndarray, "n L 3"]:
         """Points of each subject's model frame in the camera frame, still in mm."""

@@ -23,6 +23,12 @@ class Embedding:
     triangle: Int[Array, "L"]
     barycentric: Float[Array, "L 3"]
 
+    def on(self, triangles: AnyArray, vertices: Float[np.ndarray, "*b V 3"]) -> Float[np.ndarray, "*b L 3"]:
+        """The points on meshes of these triangles, in NumPy and in the vertices' precision."""
+        corners = np.asarray(triangles)[np.asarray(self.triangle)]
+        weights = np.asarray(self.barycentric, vertices.dtype)
+        return np.einsum("lk,...lkc->...lc", weights, vertices[..., corners, :])
+
 
 @pytree
 class MorphableModel:
