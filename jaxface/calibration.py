@@ -112,8 +112,7 @@ def _read(path: Path, source: str, scheme: str) -> Calibration:
         shapes = [*table, (*patterns, points, 3), (yaws, *patterns, points, 3), (yaws,)]
         return Calibration(*(numbers(path, name, data[name], shape) for name, shape in zip(names, shapes, strict=True)))
     except ModelFileError as error:
-        said = str(error).removeprefix(f"face model {path}: ")
-        raise ValueError(f"calibration={source!r}: {said}") from None
+        raise ValueError(f"calibration={source!r}: {error.said}") from None
 
 
 def corrected(

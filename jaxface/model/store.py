@@ -32,11 +32,11 @@ def load_model(source: str | Path | None = None) -> MorphableModel:
         model = read_model(path)
         return _with_all_landmarks(model) if model.landmarks and "ibug68" not in model.landmarks else model
     if not _is_name(source):
-        raise ModelFileError(f"face model {path}: no such file")
+        raise ModelFileError(path, "no such file")
     registered = _registered(str(source))
     if not registered.is_file():
         known = ", ".join(registered_models()) or "none (jaxface model convert FILE NAME registers one)"
-        raise ModelFileError(f"face model {source}: no such file, and no registered model; registered are: {known}")
+        raise ModelFileError(source, f"no such file, and no registered model; registered are: {known}")
     return read_model(registered)
 
 

@@ -173,7 +173,7 @@ def _read_aflw2000(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         true = field("pts68", "n", 3, 68).swapaxes(1, 2) * [1, 1, -1]
         yaw, xy = -field("yaw_deg", len(true)), field("reannotated_xy", len(true), 2, 68).swapaxes(1, 2)
     except ModelFileError as error:
-        raise ValueError(str(error).removeprefix("face model ")) from None
+        raise ValueError(f"{path}: {error.said}") from None
     kept = np.abs(yaw) <= _AFLW_EDGES[-1]
     if kept.sum() < _AFLW_FEWEST:
         raise ValueError(f"{path}: has {kept.sum()} faces turned by up to 90°; takes {_AFLW_FEWEST} or more")

@@ -12,11 +12,19 @@ declares, before anything is read. Basel's models, the largest of those that are
 
 
 class ModelFileError(ValueError):
-    """A face model's file cannot be read; the message names the file, the field, what it has and what is taken."""
+    """A face model's file cannot be read; the message names the file and what is ``said`` of it: the field, what it has
+    and what is taken."""
+
+    def __init__(self, path: str | Path, said: str):
+        super().__init__(path, said)
+        self.path, self.said = path, said
+
+    def __str__(self) -> str:
+        return f"face model {self.path}: {self.said}"
 
 
 def bad_field(path: Path, name: str, has: str, takes: str) -> ModelFileError:
-    return ModelFileError(f"face model {path}: the field {name!r} {has}; takes {takes}")
+    return ModelFileError(path, f"the field {name!r} {has}; takes {takes}")
 
 
 @contextmanager
@@ -28,7 +36,7 @@ def reading(path: Path, what: str) -> Iterator[None]:
         raise
     except Exception as error:
         said = str(error) or type(error).__name__
-        raise ModelFileError(f"face model {path}: not a {what} that can be read ({said})") from error
+        raise ModelFileError(path, f"not a {what} that can be read ({said})") from error
 
 
 def small_enough(path: Path, name: str, size: int) -> None:

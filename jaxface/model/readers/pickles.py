@@ -26,7 +26,7 @@ def read_pickle(path: Path, wanted: Iterable[str]) -> dict:
     with reading(path, "pickle"), path.open("rb") as file:
         content = _Unpickler(file, path).load()
         if not isinstance(content, dict):
-            raise ModelFileError(f"face model {path}: the pickle holds no dictionary of arrays")
+            raise ModelFileError(path, "the pickle holds no dictionary of arrays")
         return {name: _plain(content[name]) for name in wanted if name in content}
 
 
@@ -140,6 +140,6 @@ class _Unpickler(pickle.Unpickler):
         if _HELD.fullmatch(f"{known}:{name}"):
             return _Held
         raise ModelFileError(
-            f"face model {self._path}: the pickle asks for {module}.{name}; takes arrays of NumPy, SciPy and chumpy;"
-            " nothing was executed"
+            self._path,
+            f"the pickle asks for {module}.{name}; takes arrays of NumPy, SciPy and chumpy; nothing was executed",
         )

@@ -20,12 +20,12 @@ def read_model(path: Path) -> MorphableModel:
     if path.is_dir():
         return ict.read_folder(_ict_folder(path))
     if path.exists() and not path.is_file():
-        raise ModelFileError(f"face model {path}: not a file")
+        raise ModelFileError(path, "not a file")
     try:
         with path.open("rb") as file:
             head = file.read(16)
     except OSError as error:
-        raise ModelFileError(f"face model {path}: {error.strerror}") from None
+        raise ModelFileError(path, error.strerror or str(error)) from None
     if head.startswith(b"PK"):
         return _archive(path)
     if head.startswith(b"MATLAB"):
@@ -37,7 +37,7 @@ def read_model(path: Path) -> MorphableModel:
     if surrey.looks_like(head):
         return surrey.read(path)
     raise ModelFileError(
-        f"face model {path}: not a jaxface .npz nor a file of Basel, FLAME, ICT or Surrey: it begins with {head[:8]!r}"
+        path, f"not a jaxface .npz nor a file of Basel, FLAME, ICT or Surrey: it begins with {head[:8]!r}"
     )
 
 
@@ -55,4 +55,4 @@ def _ict_folder(path: Path) -> Path:
     for folder in (path, path / "FaceXModel"):
         if (folder / ict.NEUTRAL).is_file():
             return folder
-    raise ModelFileError(f"face model {path}: a folder without {ict.NEUTRAL}; takes a file, or ICT-FaceKit's folder")
+    raise ModelFileError(path, f"a folder without {ict.NEUTRAL}; takes a file, or ICT-FaceKit's folder")
