@@ -24,8 +24,9 @@ import jaxface as package
 from jaxface.export.parquet import face_rows, failure_rows, read_faces, record_of, schema, write_rows
 from jaxface.pipelines import stages
 from jaxface.pipelines.dataset import RUN, SOURCES, started
+from jaxface.pipelines.local import Workers, chunks
 from jaxface.pipelines.sources import find_images, read_list, write_list
-from jaxface.pipelines.stages import Settings
+from jaxface.pipelines.stages import Part, Settings
 
 pytestmark = pytest.mark.usefixtures("no_user_cache")
 
@@ -117,6 +118,8 @@ def test_a_row_is_what_detect_and_fit_give_and_a_broken_image_is_a_row_that_says
     close("landmarks_xy", landmarks.xy, 0)
     close("landmarks_xyz", landmarks.xyz, 0)
     close("left_px", landmarks.xy[:, 0].min(), 0)
+    close("top_px", landmarks.xy[:, 1].min(), 0)
+    close("right_px", landmarks.xy[:, 0].max(), 0)
     close("bottom_px", landmarks.xy[:, 1].max(), 0)
     for name, angle in (("pitch_deg", pitch), ("yaw_deg", yaw), ("roll_deg", roll)):
         close(name, angle, 0.01)
@@ -153,6 +156,20 @@ def test_an_image_that_kills_its_reader_is_a_row_and_takes_no_other_with_it(ran)
     errors = {Path(row["source"]).stem: row["error"] for row in rows(ran / "out") if row["error"]}
     died = "the process that read it died: it is broken, or too large for the memory"
     assert errors == {"0003": "no face was found", "0078": died}
+
+
+def test_who_kills_a_reader_is_told_from_who_was_beside_it(stubbed, stub, tmp_path):
+    """Images that are being read when others die with their process."""
+    good, bad = (
+        str(stub_detector.paint(tmp_path / name, colour))
+        for name, colour in (("g.png", (9, 9, 9)), ("r.png", stub_detector.RED))
+    )
+    sources = [good] * 80
+    sources[0] = sources[64] = bad
+    with Workers(Settings(model=str(stub / "small.npz"), detector="stub"), 1) as workers:
+        found = [one for some in workers.search(chunks(Part(0, sources))) for one in some]
+    assert [one.source for one in found] == sources
+    assert [one.error is not None for one in found] == [source == bad for source in sources]
 
 
 def test_the_output_records_what_made_it(ran, stub):
@@ -226,6 +243,14 @@ def test_one_process_at_a_time_writes_to_a_folder(ran, stub):
         with pytest.raises(ValueError, match="another process is writing to it"):
             with started(str(ran / "in"), ran / "out", settings):
                 pass
+
+
+def test_a_run_with_parts_keeps_its_record_whatever_it_lacks(tmp_path, ran, stub):
+    shutil.copytree(ran / "out", tmp_path / "out")
+    settings = Settings(model=str(stub / "small.npz"), detector="stub", part_images=PART)
+    with pytest.raises(ValueError, match="gone"), started(str(ran / "in"), tmp_path / "out", settings):
+        raise ValueError("gone")
+    assert {RUN, SOURCES} < set(os.listdir(tmp_path / "out"))
 
 
 def test_a_run_that_is_interrupted_and_killed_ends_with_the_rows_of_one_that_was_not(ctrl_c, program, ran, tmp_path):
@@ -318,6 +343,8 @@ def test_images_come_from_folders_patterns_and_lists(tmp_path, monkeypatch):
         Path(name).touch()
     inside = lambda *names: [str(tmp_path / name) for name in names]
     assert find_images(".") == inside("a.jpg", "b.PNG", "c/d.webp")
+    assert find_images("*") == inside("a.jpg", "b.PNG")  # and not the folder
+    (tmp_path / "c" / "round").symlink_to("..")
     assert find_images("**/*.[jw]*") == inside("a.jpg", "c/d.webp")
     Path("list.txt").write_text("b.PNG\r\n\nmissing.jpg\n./b.PNG\na.jpg\n")
     assert find_images("list.txt") == inside("b.PNG", "missing.jpg", "a.jpg")
@@ -327,7 +354,7 @@ def test_images_come_from_folders_patterns_and_lists(tmp_path, monkeypatch):
     odd = ["/a b", "/line\nbreak", os.fsdecode(b"/\xff.jpg")]
     write_list(Path("kept"), odd)
     assert read_list(Path("kept")) == odd
-    assert stages.readable(odd[2]) == "/\ufffd.jpg"
+    assert stages.readable(odd[2]) == "/\\xff.jpg"
 
 
 @pytest.mark.parametrize(
@@ -375,6 +402,8 @@ def test_rows_are_read_back_as_they_were_fitted(small, face, tmp_path):
     there = pq.read_table(tmp_path / "rows.parquet")
     assert there["frame"].to_pylist() == [7, 7, 8, 3]
     assert there["error"].to_pylist() == [None, None, package.Status.NON_FINITE_INPUT.sentence, "none"]
+    tally = stages.fitted(there, 0.0)
+    assert (tally.images, tally.faces, tally.failures) == (0, BATCH - 1, 1)
     told = {"model": "small", "scheme": "ibug68", "detector": "mine", "variant": "2d+3d"}
     assert record_of(there.schema) == told
     again = read_faces(there.slice(0, BATCH))
@@ -385,6 +414,13 @@ def test_rows_are_read_back_as_they_were_fitted(small, face, tmp_path):
         read_faces(there.slice(0, 0))
     with pytest.raises(ValueError, match="no rows of jaxface"):
         record_of(pa.schema([("a", pa.int8())]))
+
+
+def test_faces_beyond_the_first_batch_are_fitted_to_their_own_landmarks(small, face):
+    faces = [face(seed)[0] for seed in range(BATCH + 2)]
+    result = stages._fit_all(small, batch(faces), package.FitOptions("2d+3d"))
+    last = package.fit_batch(small, batch(faces[-BATCH:]), package.FitOptions("2d+3d"))
+    np.testing.assert_allclose(result.identity[-BATCH:], last.identity, atol=1e-3)
 
 
 def test_rows_keep_weights_and_files_without_them_are_read(small, face, tmp_path):

@@ -41,7 +41,7 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
             ImageOps.exif_transpose(opened, in_place=True)
             return _to_rgb(opened)
     except Image.DecompressionBombError:
-        problem = f"more than the {max_pixels // 10**6} million pixels that are read; scale it down"
+        problem = f"more than the {max_pixels / 1e6:g} million pixels that are read; scale it down"
     except FileNotFoundError:
         problem = "no such file"
     except IsADirectoryError:
@@ -60,8 +60,8 @@ def readable_name(path: Path) -> str:
 
 
 def readable(path: str) -> str:
-    """A path as text for people and tables: bytes of its name that are no text become �."""
-    return os.fsencode(path).decode(errors="replace")
+    """A path as text for people and tables, another for each: bytes that are no text stand in it as \\xff."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def require_photograph(image: np.ndarray) -> np.ndarray:

@@ -64,13 +64,16 @@ class Workers:
 
     def __init__(self, settings: Settings, processes: int):
         self._settings, self._processes = settings, processes
+        self._lone: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> "Workers":
-        self._start()
+        self._pool = _started(self._processes)
         return self
 
     def __exit__(self, *_) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        for pool in (self._pool, self._lone):
+            if pool is not None:
+                pool.shutdown(cancel_futures=True)
 
     def search(self, chunks: Iterable[Sequence[str]]) -> Iterator[list[Found]]:
         """What each chunk of images shows, in their order."""
@@ -85,28 +88,37 @@ class Workers:
     def _result(self, chunk: Sequence[str], future: Future) -> list[Found]:
         try:
             return future.result()
-        except BrokenProcessPool:  # of all that was under way; one by one, each image answers for itself
-            return [self._alone(source) for source in chunk]
+        except BrokenProcessPool:  # of all that was under way
+            return self._apart(chunk)
 
-    def _alone(self, source: str) -> Found:
-        try:
-            return self._submit([source]).result()[0]
-        except BrokenProcessPool:
-            return Found(source, error="the process that read it died: it is broken, or too large for the memory")
+    def _apart(self, chunk: Sequence[str]) -> list[Found]:
+        """What images show in a process that sees nothing else meanwhile, at last one by one: who kills that twice
+        has done so, and nothing from outside."""
+        for _ in range(1 if len(chunk) > 1 else 2):
+            self._lone = self._lone or _started(1)
+            try:
+                return self._lone.submit(_search, chunk, self._settings).result()
+            except BrokenProcessPool:
+                self._lone = None
+        if len(chunk) > 1:
+            return [found for source in chunk for found in self._apart([source])]
+        return [Found(chunk[0], error="the process that read it died: it is broken, or too large for the memory")]
 
     def _submit(self, chunk: Sequence[str]) -> Future:
         try:
             return self._pool.submit(_search, chunk, self._settings)
         except BrokenProcessPool:
-            self._start()
+            self._pool = _started(self._processes)
             return self._pool.submit(_search, chunk, self._settings)
 
-    def _start(self) -> None:
-        spawn = multiprocessing.get_context("spawn")  # a fork would copy JAX's threads' locks
-        self._pool = ProcessPoolExecutor(self._processes, spawn, initializer=_end_with_the_parent)
-        with _interrupts_held():  # for good in the workers, which inherit it: this process stops them
-            for _ in range(self._processes):
-                self._pool.submit(os.getpid)
+
+def _started(processes: int) -> ProcessPoolExecutor:
+    spawn = multiprocessing.get_context("spawn")  # a fork would copy JAX's threads' locks
+    pool = ProcessPoolExecutor(processes, spawn, initializer=_end_with_the_parent)
+    with _interrupts_held():  # for good in the workers, which inherit it: this process stops them
+        for _ in range(processes):
+            pool.submit(os.getpid)
+    return pool
 
 
 @contextmanager

@@ -34,13 +34,24 @@ def find_images(images: str) -> list[str]:
         if found and not any(map(os.path.isfile, found)):
             raise ValueError(f"{takes}; no line is a file's")
     elif glob.has_magic(images):
-        found = sorted(name for name in glob.iglob(images, recursive=True) if os.path.isfile(name))
+        found = sorted(_matching(path))
         missing = f"no file matches {images}"
     else:
         raise ValueError(f"{images}: no such folder or list of images")
     if not found:
         raise ValueError(missing)
     return list(dict.fromkeys(map(os.path.abspath, found)))
+
+
+def _matching(pattern: Path):
+    """The files that a pattern matches, as ``glob.glob`` does, but that ``**`` follows no link: one may lead round in a
+    circle."""
+    pattern = pattern / "*" if pattern.name == "**" else pattern
+    inside = pattern.relative_to(pattern.anchor)
+    shown = lambda path: not any(part.startswith(".") and part != ".." for part in path.parts)
+    for path in Path(pattern.anchor).glob(str(inside)):
+        if path.is_file() and (shown(path) or not shown(inside)):
+            yield str(path)
 
 
 def _is_image(path: Path) -> bool:
