@@ -75,6 +75,17 @@ def test_own_format_names_the_bad_field(small, tmp_path, name, change, message):
     assert says(error, f"face model {tmp_path / 'bad.npz'}: ", message)
 
 
+def test_no_file_is_written_that_is_not_read_back(small, tmp_path):
+    for changed, said in (
+        ({"mean": np.asarray(small.mean) * np.nan}, "model.mean: has vertices that are not finite"),
+        ({"identity": np.asarray(small.identity) * np.nan}, "model.identity: moves a vertex by nan"),
+        ({"expression_names": ("one",)}, "model.expression_names: has 1 names; takes 6 or none"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            save_model(tmp_path / "face.npz", replace(small, **changed))
+    assert not any(tmp_path.iterdir())
+
+
 def test_no_file_is_written_of_components_that_it_cannot_hold(small, tmp_path):
     wide = replace(small, identity=1e5 * np.asarray(small.identity))
     with pytest.raises(ValueError, match=r"model.identity: moves a vertex by .*; takes millimetres, at most 65504"):
@@ -184,6 +195,11 @@ def test_bad_expression_files_are_named(tmp_path):
         ("/metadata/landmarks/json", "no list", "cannot be read (Expecting value"),
         ("/metadata/landmarks/json", '[{"id": "center.nose.tip"}]', "cannot be read ('coordinates'); takes text"),
         ("/metadata/landmarks/json", np.zeros(2), "cannot be read"),
+        (
+            "/metadata/landmarks/json",
+            f'[{{"id": "center.nose.tip", "coordinates": [1, 2, {10**400}]}}]',
+            "cannot be read (int too large",
+        ),
         ("/metadata/landmarks/json", "[" * 100_000, "cannot be read"),
     ],
 )
@@ -194,6 +210,33 @@ def test_basel_2017_names_the_bad_field(tmp_path, name, value, message):
     with pytest.raises(ModelFileError) as error:
         load_model(tmp_path / "bad.h5")
     assert says(error, f"face model {tmp_path / 'bad.h5'}: the field {name!r} {message}")
+
+
+def test_numbers_that_no_file_holds_are_not_made(tmp_path):
+    import h5py
+
+    arrays = basel2017_arrays()
+    shape = arrays.pop("/shape/model/mean").shape
+    write_h5(tmp_path / "empty.h5", arrays)
+    with h5py.File(tmp_path / "empty.h5", "r+") as file:
+        file.create_dataset("/shape/model/mean", shape, "u1")
+    with pytest.raises(ModelFileError, match="'/shape/model/mean' declares 18 values and holds none"):
+        load_model(tmp_path / "empty.h5")
+    arrays = basel2009_arrays()
+    cell = np.empty((1, 1), object)
+    cell[0, 0] = arrays["shapePC"]
+    write_mat(tmp_path / "cell.mat", arrays | {"shapePC": cell}, 5)
+    with pytest.raises(ModelFileError, match="'shapePC' is a cell, or there twice; takes one matrix of numbers"):
+        load_model(tmp_path / "cell.mat")
+
+
+def test_components_that_are_infinite_in_millimetres_are_refused(tmp_path):
+    arrays = basel2017_arrays()
+    for name in "pcaBasis", "pcaVariance":
+        arrays[f"/shape/model/{name}"] = np.full_like(arrays[f"/shape/model/{name}"], 1e30)
+    write_h5(tmp_path / "huge.h5", arrays)
+    with pytest.raises(ModelFileError, match="huge.h5: the field 'identity' has values that are infinite"):
+        load_model(tmp_path / "huge.h5")
 
 
 def test_hdf5_that_leads_elsewhere_is_refused(tmp_path, monkeypatch):
@@ -302,6 +345,15 @@ def test_truncated_pickles_are_refused(tmp_path):
         (tmp_path / "cut.pkl").write_bytes(whole[: int(part * len(whole))])
         with pytest.raises(ModelFileError, match="cut.pkl: not a pickle that can be read"):
             load_model(tmp_path / "cut.pkl")
+    (tmp_path / "numbers.pkl").write_bytes(b"}r\0\0\0\x08.")
+    with pytest.raises(ModelFileError, match="an object has the number 134,217,728 at byte 1"):
+        load_model(tmp_path / "numbers.pkl")
+    endless = MEAN.tolist()
+    for _ in range(60):
+        endless = endless, endless
+    (tmp_path / "endless.pkl").write_bytes(pickle.dumps(flame_arrays() | {"v_template": endless}))
+    with pytest.raises(ModelFileError, match="the field 'v_template' has values of type object"):
+        load_model(tmp_path / "endless.pkl")
     (tmp_path / "list.pkl").write_bytes(b"\x80\2]q\0.")
     with pytest.raises(ModelFileError, match="list.pkl: the pickle holds no dictionary of arrays"):
         load_model(tmp_path / "list.pkl")
@@ -323,6 +375,14 @@ def test_bad_ict_folders_are_named(tmp_path):
         write_obj(tmp_path / "ict" / "generic_neutral_mesh.obj", MEAN, faces)
         with pytest.raises(ModelFileError, match=f"generic_neutral_mesh.obj: {message}"):
             load_model(tmp_path / "ict")
+
+
+def test_what_is_no_file_in_a_folder_is_not_waited_for(tmp_path):
+    ict_folder(tmp_path / "ict")
+    (tmp_path / "ict" / "identity000.obj").unlink()
+    os.mkfifo(tmp_path / "ict" / "identity000.obj")
+    with pytest.raises(ModelFileError, match="identity000.obj: not a file"):
+        load_model(tmp_path / "ict")
 
 
 def test_truncated_and_forged_surrey_files_are_refused(tmp_path):

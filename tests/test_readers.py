@@ -30,6 +30,7 @@ from model_files import (
     write_expressions,
     write_h5,
     write_mat,
+    write_obj,
 )
 
 import jaxface
@@ -210,6 +211,12 @@ def test_ict_folder(tmp_path):
         assert model.triangles.tolist() == [[0, 1, 2], [0, 2, 3], [3, 4, 5]]
         assert (model.uv_vertices[model.uv_triangles] == model.triangles).all()
         same(model.uv[model.uv_triangles[2]], [[0.6, 0.4], [0.8, 0.2], [0.0, 1.0]])
+
+
+def test_faces_of_an_ict_folder_may_name_normals(tmp_path):
+    ict_folder(tmp_path / "FaceXModel")
+    write_obj(tmp_path / "FaceXModel" / ict.NEUTRAL, MEAN, "f 1/1/1 2/2/1 3/3/1 4/4/1\nf 4/4/1 5/5/1 6/1/1\n")
+    assert load_model(tmp_path).triangles.tolist() == [[0, 1, 2], [0, 2, 3], [3, 4, 5]]
 
 
 def test_ict_archive(tmp_path):

@@ -52,11 +52,16 @@ def save_model(path: str | Path, model: MorphableModel) -> None:
     """Write a model as jaxface's ``.npz``, which ``jaxface.model.readers.own`` describes.
 
     Raises:
-      ValueError: a component moves a vertex farther than the file's half precision holds.
+      ValueError: a component moves a vertex farther than the file's half precision holds, a vertex of the mean is not
+        finite, or names are not as many as expressions.
     """
     for field in ("identity", "expression"):
-        if (largest := np.abs(getattr(model, field)).max(initial=0)) > np.finfo(np.float16).max:
+        if not (largest := np.abs(getattr(model, field)).max(initial=0)) <= np.finfo(np.float16).max:  # or not a number
             raise ValueError(f"model.{field}: moves a vertex by {largest:.3g}; takes millimetres, at most 65504")
+    if not np.isfinite(model.mean).all():
+        raise ValueError("model.mean: has vertices that are not finite; takes millimetres")
+    if len(model.expression_names) not in (0, count := model.expression.shape[-1]):
+        raise ValueError(f"model.expression_names: has {len(model.expression_names)} names; takes {count} or none")
     arrays = {
         "mean": np.asarray(model.mean, np.float32),
         "identity": np.asarray(model.identity, np.float16),

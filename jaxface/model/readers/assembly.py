@@ -37,12 +37,18 @@ def assemble(
       ibug68: the vertices of the 68 points; None where no table is known.
       uv, uv_corners: (T, 2) texture points, origin bottom left, and (F, 3) which of them each triangle's corners have.
     """
-    scaled = lambda array: np.asarray(np.float32(millimetres) * array, np.float32)
+
+    def scaled(field: str, array: np.ndarray) -> np.ndarray:
+        array = np.asarray(np.float32(millimetres) * array, np.float32)
+        if not np.isfinite(array).all():
+            raise bad_field(path, field, "has values that are infinite in millimetres", "finite numbers")
+        return array
+
     atlas = {} if uv is None or uv_corners is None else _atlas(uv, uv_corners, triangles)
     return MorphableModel(
-        mean=jax.device_put(scaled(mean) + np.asarray(shift, np.float32)),
-        identity=jax.device_put(scaled(identity)),
-        expression=jax.device_put(scaled(expression)),
+        mean=jax.device_put(scaled("mean", mean) + np.asarray(shift, np.float32)),
+        identity=jax.device_put(scaled("identity", identity)),
+        expression=jax.device_put(scaled("expression", expression)),
         triangles=jax.device_put(triangles.astype(np.int32)),
         landmarks={} if ibug68 is None else {"ibug68": on_vertices(path, triangles, np.asarray(ibug68))},
         name=name,

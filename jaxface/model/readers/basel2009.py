@@ -38,6 +38,7 @@ from jaxface.model.readers.hdf5 import read_hdf5
 LICENCE = "Basel Face Model 2009: non-commercial research by agreement with the University of Basel"
 VERTICES = 53490
 _FIELDS = ("shapeMU", "shapePC", "shapeEV", "tl")
+_NUMERIC = {"double", "single", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 
 # fmt: off
 IBUG68 = np.array([
@@ -99,7 +100,11 @@ def _matrices(path: Path) -> dict[str, np.ndarray]:
     from scipy.io import loadmat, whosmat
 
     with reading(path, "MATLAB file"):
-        declared = {name: 8 * int(np.prod(shape, dtype=object)) for name, shape, _ in whosmat(path) if name in _FIELDS}
+        found = [(name, shape, kind) for name, shape, kind in whosmat(path) if name in _FIELDS]
+        declared = {name: 8 * int(np.prod(shape, dtype=object)) for name, shape, _ in found}
+        for name, _, kind in found:
+            if kind not in _NUMERIC or len(declared) < len(found):
+                raise bad_field(path, name, f"is a {kind}, or there twice", "one matrix of numbers")
         small_enough(path, " + ".join(declared), sum(declared.values()))
         content = loadmat(path, variable_names=list(declared))
         return {name: content[name] for name in declared}

@@ -92,7 +92,7 @@ def _named_places(path: Path, data: dict) -> dict[str, np.ndarray]:
     try:
         said = text[0].decode() if isinstance(text[0], bytes) else str(text[0])
         listed = {each["id"]: np.array(each["coordinates"], float) for each in json.loads(said)}
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError) as error:
         raise bad_field(path, _LANDMARKS, f"cannot be read ({error})", takes) from None
     known = {name: listed[name] for name in NAMED_POINTS if name in listed}
     return {name: numbers(path, f"{_LANDMARKS}: {name}", place, (3,)) for name, place in known.items()}

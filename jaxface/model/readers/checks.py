@@ -74,7 +74,7 @@ def points(path: Path, name: str, value) -> np.ndarray:
     """Coordinates (3V,) x, y, z, x, … or (3V, N), as (V, 3) or (V, 3, N)."""
     if len(value) % 3 or not len(value):
         raise bad_field(path, name, f"has {len(value)} coordinates", "three for each vertex")
-    return value.reshape(-1, 3, *value.shape[1:])
+    return value.reshape(len(value) // 3, 3, *value.shape[1:])
 
 
 def deviations(path: Path, name: str, variance) -> np.ndarray:

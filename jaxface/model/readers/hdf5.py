@@ -14,7 +14,8 @@ def read_hdf5(path: Path, wanted: Iterable[str]) -> dict[str, np.ndarray]:
 
     with reading(path, "HDF5 file"), h5py.File(path, "r") as file:
         present = [name for name in wanted if _plain(path, name, file)]
-        small_enough(path, " + ".join(present), sum(file[name].nbytes for name in present))
+        wide = lambda data: data.size * max(data.dtype.itemsize, 4)  # they are to become float32
+        small_enough(path, " + ".join(present), sum(wide(file[name]) for name in present))
         return {name: np.asarray(file[name][()]) for name in present}
 
 
@@ -33,4 +34,6 @@ def _plain(path: Path, name: str, file) -> bool:
         raise bad_field(path, name, "is a group", "a dataset")
     if group.external or group.is_virtual:
         raise bad_field(path, name, "keeps its data in other files", "a dataset in the file itself")
+    if group.size and not group.id.get_storage_size():
+        raise bad_field(path, name, f"declares {group.size:,} values and holds none", "as many as declared")
     return True

@@ -21,7 +21,7 @@ import numpy as np
 
 from jaxface.model.morphable import MorphableModel
 from jaxface.model.readers.assembly import assemble
-from jaxface.model.readers.checks import bad_field, indices, numbers, reading, small_enough
+from jaxface.model.readers.checks import ModelFileError, bad_field, indices, numbers, reading, small_enough
 from jaxface.model.readers.npz import read_npz
 
 LICENCE = "MIT (ICT-FaceKit)"
@@ -112,5 +112,7 @@ def _coordinates(path: Path, kind: str) -> np.ndarray:
 
 
 def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        raise ModelFileError(path, "not a file")
     small_enough(path, "(whole file)", path.stat().st_size)
     return path.read_text("ascii").splitlines()

@@ -9,6 +9,7 @@ the held kinds.
 """
 
 import pickle
+import pickletools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,16 +25,27 @@ def read_pickle(path: Path, wanted: Iterable[str]) -> dict:
     """Those of the wanted entries that the dictionary in the pickle has, arrays as NumPy arrays."""
     small_enough(path, "(whole file)", path.stat().st_size)
     with reading(path, "pickle"), path.open("rb") as file:
+        _require_small_memo(file)
         content = _Unpickler(file, path).load()
         if not isinstance(content, dict):
             raise ModelFileError(path, "the pickle holds no dictionary of arrays")
         return {name: _plain(content[name]) for name in wanted if name in content}
 
 
+def _require_small_memo(file) -> None:
+    """Refuse a pickle that numbers an object higher than it has bytes before it: memory is taken up to that number."""
+    for operation, argument, place in pickletools.genops(file):
+        if "PUT" in operation.name and (number := int(argument or 0)) > (place or 0):
+            raise pickle.UnpicklingError(f"an object has the number {number:,} at byte {place:,}")
+    file.seek(0)
+
+
 def _plain(value):
+    """An array or a number; what is put together of others, which may be without end, is an array of no numbers."""
     if isinstance(value, _Held):
         return _plain(value.fields.get("x"))
-    return value.value if isinstance(value, _Array) else value
+    value = value.value if isinstance(value, _Array) else value
+    return value if isinstance(value, np.ndarray | np.generic | int | float | str | bytes) else np.array(None)
 
 
 class _Dtype:

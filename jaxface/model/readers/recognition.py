@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from jaxface.model.morphable import MorphableModel
 from jaxface.model.readers import basel2009, basel2017, flame, ict, own, surrey
 from jaxface.model.readers.checks import ModelFileError
@@ -17,6 +19,11 @@ def read_model(path: Path) -> MorphableModel:
     Raises:
       ModelFileError: a ``ValueError``: the file is of no known format, damaged, or holds what a model cannot have.
     """
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite then, is refused at the end
+        return _read(path)
+
+
+def _read(path: Path) -> MorphableModel:
     if path.is_dir():
         return ict.read_folder(_ict_folder(path))
     if path.exists() and not path.is_file():
