@@ -20,10 +20,11 @@ from jaxface.detection.finding import FaceFinder
 from jaxface.detection.heads import extent, laid, middle
 from jaxface.detection.native import quiet
 from jaxface.detection.networks import BlazeFace, FaceMesh, Seen
+from jaxface.detection.scores import looks
 from jaxface.detection.silhouettes import visible_contour
 from jaxface.detection.tiling import levels
 from jaxface.evaluation.subjects import subjects
-from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478, IBUG68_MIRROR, INNER, JAW
+from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478, IBUG68_MIRROR, INNER, JAW, MEDIAPIPE478_MIRROR
 from jaxface.rendering.people import PIXELS_A_MM, Painter, placed
 from jaxface.rendering.rasterizer import rasterize
 
@@ -142,6 +143,20 @@ def test_a_head_is_tried_as_a_turned_one_where_any_look_sees_it_so(finder, mean_
     assert len(found) == (0 if turned == "none" else 1)
 
 
+def test_a_mirror_image_gets_the_points_of_its_face(finder, pixels):
+    (points,) = finder.search(pixels)
+    mirror = lambda points: points[MEDIAPIPE478_MIRROR] * (-1, 1, 1) + (512, 0, 0)
+    mirrored = finder.averaged(np.ascontiguousarray(pixels[:, ::-1]), mirror(points))
+    np.testing.assert_allclose(mirror(mirrored), finder.averaged(pixels, points), atol=0.01)
+
+
+def test_a_look_at_a_place_takes_no_face_beside_it(finder, monkeypatch):
+    beside, here = (Seen(0.9, np.array([x, 100.0]), 40.0, np.zeros((6, 2))) for x in (160.0, 105.0))
+    monkeypatch.setattr(BlazeFace, "__call__", lambda *_: [beside, here])
+    seen = looks(finder._find, np.zeros((200, 200, 3), np.uint8), np.array([100.0, 100.0]), 40.0)
+    assert [each is here for each in seen] == [True] * 3
+
+
 @pytest.fixture(scope="module")
 def drawn_people(model):
     """People of the embedded model who look at all sides, and who draws them."""
@@ -211,6 +226,8 @@ def test_other_arrays_are_refused(image, got):
 def test_another_scheme_is_refused():
     with pytest.raises(ValueError, match="scheme='dlib': takes one of ibug68, mediapipe478"):
         detect.__wrapped__(np.zeros((8, 8, 3), np.uint8), "dlib")  # past the type checker of the tests
+    with pytest.raises(ValueError, match=r"scheme=\['ibug68'\]: takes one of"):
+        detect.__wrapped__(np.zeros((8, 8, 3), np.uint8), ["ibug68"])
 
 
 def test_nothing_is_said_from_start_to_exit_and_stderr_works_afterwards():
@@ -301,6 +318,11 @@ def test_a_turned_contour_is_the_outline_on_the_far_side_and_the_jaw_line_on_the
     assert from_outline.mean() < 0.015
     if yaw >= 30:
         assert np.linalg.norm(contour[far] - jaw[far], axis=-1).max() > 0.05 * height(points)
+
+
+def test_in_profile_the_contour_stays_on_the_cheek_behind_the_lips(mean_face):
+    points = mean_face(90.0)
+    assert visible_contour(points)[10:, 0].max() < points[17, 0]
 
 
 def test_the_contour_of_a_mirrored_face_is_mirrored_and_of_a_rolled_one_rolled(mean_face):

@@ -212,7 +212,7 @@ def test_batch_is_the_single_fit_of_each_face(small, face):
         np.testing.assert_allclose(batch.pose.rotation[index], single.pose.rotation, atol=2e-4)
 
 
-@pytest.mark.parametrize("kind", [np.float64, np.float16, np.int64, np.int16])
+@pytest.mark.parametrize("kind", [np.float64, np.float16, np.int64, np.int16, ">f4", ">i2"])
 def test_numbers_of_any_kind_are_fitted_in_single_precision(small, face, kind):
     landmarks = jax.tree.map(lambda leaf: np.round(leaf).astype(kind), face()[0])
     found, expected = (jaxface.fit(small, jax.tree.map(as_, landmarks)) for as_ in (np.asarray, np.float32))
@@ -290,6 +290,7 @@ def options_with(option, value):
         ("identity_prior", 1e300),
         ("identity_prior", None),
         ("calibration", 5),
+        ("calibration", ""),
     ],
 )
 def test_wrong_options_are_named(option, value):

@@ -187,6 +187,13 @@ class TestPhotographs:
         assert not result.expression[3:].any() and np.isfinite(result.pose.scale).all()
         np.testing.assert_array_equal(result.identity[4], result.identity[0])
 
+    def test_the_weights_of_a_missing_face_change_no_other(self, small, pictures):
+        landmarks, _ = pictures(3, noise_mm=2.0)
+        landmarks.xy[1] = np.nan
+        weights = (np.repeat(np.float32([[1], [heed], [1]]), 68, axis=1) for heed in (1, 50))
+        one, other = (jaxface.fit_sequence(small, replace(landmarks, weight=weight)) for weight in weights)
+        jax.tree.map(np.testing.assert_array_equal, at(one, np.s_[::2]), at(other, np.s_[::2]))
+
     def test_a_picture_that_is_believed_less_says_less(self, small, pictures):
         landmarks, _ = pictures(2, noise_mm=4.0)
         identity = {}
@@ -228,7 +235,7 @@ class TestPhotographs:
             jaxface.fit_sequence(small, landmarks, FitOptions(variant="calibrated"))
         with pytest.raises(ValueError, match="got 0 pictures, takes one or more"):
             jaxface.fit_sequence(small, jax.tree.map(lambda leaf: leaf[:0], landmarks))
-        for wrong in (-1.0, np.nan, np.inf):
+        for wrong in (-1.0, np.nan, np.inf, 1e20):
             with pytest.raises(ValueError, match="smoothness: got .*, takes one number of 0 or more"):
                 jaxface.fit_sequence(small, landmarks, smoothness=wrong)
 
@@ -243,6 +250,19 @@ class TestVideo:
 
         steady = jitter(jaxface.fit_sequence(small, landmarks, smoothness=SMOOTHNESS))
         assert steady < 0.2 * jitter(each_alone(small, landmarks))
+
+    def test_a_large_film_is_steadied_as_a_small_one(self, small, pictures):
+        landmarks, _ = pictures(40, noise_mm=1.0, same_pose=True)
+        zoomed = lambda zoom: jax.tree.map(lambda leaf: leaf * np.float32(zoom), landmarks)
+        few, many = (jaxface.fit_sequence(small, zoomed(zoom), smoothness=SMOOTHNESS) for zoom in (1, 10))
+        np.testing.assert_allclose(many.pose.translation / 10, few.pose.translation, atol=0.05)
+
+    def test_frames_are_not_held_together_over_a_gap(self, small, pictures):
+        landmarks, _ = pictures(3, noise_mm=1.0)
+        landmarks.xy[1] = np.nan
+        free, held = (jaxface.fit_sequence(small, landmarks, smoothness=value) for value in (0.0, 50.0))
+        for one, other in zip(*(jax.tree.leaves(at(each, np.s_[::2])) for each in (free, held)), strict=True):
+            np.testing.assert_allclose(other, one, rtol=1e-3, atol=0.01)
 
     def test_a_turning_head_is_where_it_is(self, small, face):
         yaws = 30 * np.sin(np.arange(40) / 10)

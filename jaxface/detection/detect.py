@@ -23,7 +23,7 @@ def detect(image: np.ndarray | str | Path, scheme: Scheme = "ibug68", detector: 
     Raises:
       ValueError: an argument is not of this kind, the file cannot be read, or the detector lacks what it needs.
     """
-    if scheme not in POINTS:
+    if scheme not in tuple(POINTS):
         raise ValueError(f"scheme={scheme!r}: takes one of {', '.join(POINTS)}")
     if isinstance(image, (str, Path)):
         image = read_image(image)

@@ -51,7 +51,8 @@ def read_landmarks(path: str | Path) -> list[Landmarks]:
 def write_landmarks(path: str | Path, faces: Sequence[Landmarks]) -> None:
     """Write faces to a file that ``read_landmarks`` reads back as they are, in the format that the name ends in.
 
-    ``.pts`` holds the 2D points of one face and no more; ``.npy`` refuses faces whose 2D points are not those of 3D.
+    ``.json`` is read in double precision. ``.pts`` holds the 2D points of one face and no more; ``.npy`` holds no
+    detector's name, and refuses faces that have weights or whose 2D points are not those of 3D.
 
     Raises:
       ValueError: the format does not hold these faces, or they have numbers that are not read back.

@@ -60,7 +60,7 @@ def opened(name: str, scheme: Scheme = "ibug68") -> Iterator[Detector]:
     """
     known = {entry.name: entry for entry in entry_points(group=GROUP)}
     known |= {ours: EntryPoint(ours, path, GROUP) for ours, path in NAMES.items()}
-    if name not in known:
+    if name not in tuple(known):
         raise ValueError(f"detector={name!r}: takes one of {', '.join(known)}")
     made = known[name].load()(scheme)
     try:

@@ -165,9 +165,9 @@ def require(name: str, value, kind: type) -> None:
         raise ValueError(f"{name}: got {type(value).__name__}, takes a jaxface.{kind.__name__}{source}")
 
 
-def require_amount(name: str, value, taken: str) -> None:
-    """Raise a ``ValueError`` unless this is one number of 0 or more, as far as is known of one that is traced."""
-    is_number = lambda: np.asarray(value).dtype.kind in "biuf" and 0 <= value < np.inf
+def require_amount(name: str, value, taken: str, most: float = np.finfo(np.float64).max) -> None:
+    """Raise a ``ValueError`` unless this is one number from 0 on, as far as is known of one that is traced."""
+    is_number = lambda: np.asarray(value).dtype.kind in "biuf" and 0 <= value <= most
     if np.shape(value) or not (isinstance(value, Tracer) or is_number()):
         raise ValueError(f"{name}: got {value!r}, takes {taken}")
 
@@ -219,7 +219,9 @@ def floating(landmarks: Landmarks, model: MorphableModel) -> Landmarks:
     """The landmarks in their fit's precision, the widest of theirs and the model's, and without the detector's name,
     for which nothing is compiled anew. NumPy's arrays stay such, which a compiled function takes sooner than JAX makes
     arrays of them; but copied, as it may read them after it has returned."""
-    kind = jnp.result_type(model.mean, *jax.tree.leaves(landmarks), jnp.float32)
+    # A file's bytes may go the other way.
+    native = (np.empty(0, leaf.dtype.newbyteorder("=")) for leaf in jax.tree.leaves(landmarks))
+    kind = jnp.result_type(model.mean, *native, jnp.float32)
 
     def as_float(leaf):
         return leaf.astype(kind) if isinstance(leaf, jax.Array) else np.array(leaf, kind)
@@ -256,7 +258,7 @@ def check(model: MorphableModel, landmarks: Landmarks, options: FitOptions, batc
             continue
         kind = getattr(value, "dtype", None)
         kinds = (jnp.floating, jnp.integer) + ((jnp.bool_,) if name == "weight" else ())
-        if kind is None or not any(jnp.issubdtype(kind, real) for real in kinds):
+        if kind is None or kind.itemsize > 8 or not any(jnp.issubdtype(kind, real) for real in kinds):
             given = type(value).__name__ if kind is None else kind
             raise ValueError(f"landmarks.{name}: got {given}, takes an array of real numbers, of NumPy or JAX")
         got = np.shape(value)

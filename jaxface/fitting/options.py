@@ -65,7 +65,7 @@ class FitOptions:
                 "contour='march': takes the paper's variants; calibrated takes the outline's mean offset off already"
             )
         if self.calibration is not None:
-            if not isinstance(self.calibration, str | Path):
+            if not isinstance(self.calibration, str | Path) or not str(self.calibration):
                 raise ValueError(f"calibration={self.calibration!r}: takes a detector's name, or the path of a file")
             object.__setattr__(self, "calibration", str(self.calibration))
         self._require("iterations", operator.index, range(1, 1001).__contains__, "a whole number from 1 to 1000")

@@ -26,6 +26,7 @@ from jaxface.fitting.shared_shape import solve_shapes
 from jaxface.model.morphable import LandmarkModel, MorphableModel
 from jaxface.types import FitResult, Landmarks, Status
 
+_SMOOTHEST = 1e6
 SMOOTHNESS = 5.5
 """For the frames of a video; ``docs/video.md`` records how it was chosen."""
 
@@ -60,11 +61,12 @@ def fit_sequence(
       no other one.
 
     Raises:
-      ValueError: as ``jaxface.fit_batch``; or there is no picture, or ``smoothness`` is no number of 0 or more.
+      ValueError: as ``jaxface.fit_batch``; or there is no picture, or ``smoothness`` is no number of 0 or more, at most
+        1e6.
     """
     check(model, landmarks, options, batch=True)
     options = joint(options)
-    require_amount("smoothness", smoothness, "one number of 0 or more")
+    require_amount("smoothness", smoothness, f"one number of 0 or more, at most {_SMOOTHEST:g}", _SMOOTHEST)
     if not len(landmarks.xy):
         raise ValueError("landmarks: got 0 pictures, takes one or more")
     landmarks = floating(landmarks, model)
