@@ -115,6 +115,17 @@ def test_landmarks_beside_the_mesh_are_left_out(basel, small):
     assert set(basel2017.read(path).landmarks) == set(kept if len(kept) >= FEWEST_NAMED else [])
 
 
+def test_landmarks_may_lie_on_the_files_own_points_away_from_its_mean(basel, small):
+    places = {name: np.asarray(small.mean)[vertex] for name, vertex in named(small).items()}
+    arrays = basel2017_head(small, {name: place + 50 for name, place in places.items()})
+    arrays["/shape/representer/points"] += np.float32(45)  # in that file the face is 0.9 times as large
+    path = basel({})
+    write_h5(path, arrays)
+    model = basel2017.read(path)
+    for name, place in places.items():
+        np.testing.assert_allclose(at(model, name)[0], place, atol=1e-3)
+
+
 @pytest.mark.parametrize(("name", "inner", "jaw"), [("ict_face.npz", 3.0, 10.5), ("sfm/sfm_shape_3448.bin", 3.0, 10.0)])
 def test_published_points_are_found_from_the_named_ones(shared, name, inner, jaw):
     if not (shared / "data" / name).is_file():

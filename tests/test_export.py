@@ -84,6 +84,9 @@ def test_meshio_reads_what_was_written(tmp_path, model, atlas, name):
     loaded = meshio.read(tmp_path / name)
     order = model.uv_vertices if name.endswith("obj") else slice(None)
     np.testing.assert_allclose(loaded.points, face(model, result)[order], atol=1e-3)
+    if name.endswith("ply"):
+        normals = np.stack([loaded.point_data[axis] for axis in ("nx", "ny", "nz")], axis=-1)
+        assert (np.sum(normals * loaded.points, axis=1) > 0).mean() > 0.99  # outward
 
 
 def test_save_bakes_the_texture_and_two_faces_share_a_folder(tmp_path, model, image):

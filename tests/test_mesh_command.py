@@ -1,5 +1,7 @@
 """``jaxface mesh``: rows of Parquet files back to meshes, chosen by conditions."""
 
+from dataclasses import replace
+
 import hypothesis
 import jax
 import numpy as np
@@ -132,6 +134,12 @@ def test_a_face_has_one_file_whatever_is_chosen(jaxface, tmp_path, save, sources
     for number, there in enumerate((expected[:2], expected[2:])):
         assert jaxface("mesh", f"out/part-000000{number}.parquet", "-o", f"part-{number}").exit_code == 0
         assert meshes(tmp_path / f"part-{number}") == set(there)
+
+
+def test_another_mean_or_basis_is_another_model(small):
+    names = ("mean", "identity", "expression")
+    others = [replace(small, **{name: 2 * getattr(small, name)}) for name in names]
+    assert len({fingerprint(model) for model in (small, *others)}) == 4
 
 
 OWN = ["a", "A", "a-2", "a-2-1", "a-1", "a-02", "ß", "SS", "ss-2", ".a", "..", "a.", "a\n"]

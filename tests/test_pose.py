@@ -41,6 +41,15 @@ def test_the_affine_camera_of_exact_points_is_their_pose(at_landmarks, yaw):
     np.testing.assert_allclose(scale, 1.0, rtol=1e-3)
 
 
+def test_the_affine_camera_of_points_that_weigh_differently_is_their_pose(at_landmarks):
+    landmarks, rotation = mean_face(at_landmarks, 30)
+    weight = jnp.linspace(0.0, 1.0, 68)
+    points = at_landmarks.centred - (at_landmarks.centred @ weight / weight.sum())[:, None]
+    scale, found = affine_pose(points, target_2d(landmarks.xy.T, weight), inverse_moments(points, points * weight))
+    np.testing.assert_allclose(found, rotation, atol=1e-3)
+    np.testing.assert_allclose(scale, 1.0, rtol=1e-3)
+
+
 @pytest.mark.parametrize("yaw", [-60, -40, 40, 60])
 def test_coarse_pose_is_not_misled_by_the_far_silhouette(at_landmarks, solve_pose, yaw):
     """Slide the far contour outwards, as a 2D detector does: all points together lose yaw, the near half does not."""

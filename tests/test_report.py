@@ -65,7 +65,7 @@ def test_the_report_says_what_the_fit_found(report):
     assert "The face is turned 25° to the image's right." in text
     assert "Its identity is that of 2 photographs of one person: a.jpg, <b>.jpg." in text
     assert "yaw +25.0°" in re.sub(r"(yaw|pitch|roll|cost \(Eq. 4\))(?=\S)", r"\1 ", text)
-    assert "0.01 mm²" in text and "pout+0.40" in text.replace(" ", "")
+    assert "0.60, 0.40" in text and "0.01 mm²" in text and "pout+0.40" in text.replace(" ", "")
     assert "How the cost fell" not in text  # one of several photographs
     assert "1+0.50" in text.replace(" ", "") and "2-0.30" in text.replace(" ", "")
     assert "variant2d+3d" in text and "solverstructured" in text and f"numpy{np.__version__}" in text
@@ -118,6 +118,8 @@ def test_fit_writes_it_beside_the_others(jaxface, tmp_path, photograph):
     costs = [(name, float(value)) for name, value in re.findall(r"<title>(\w+): (.+) mm²</title>", page)]
     assert [name for name, _ in costs] == ["start", "1", "2", "3", "4"]
     assert costs[0][1] > 2 * costs[1][1]
+    down = [float(y) for y in re.findall(r'<circle cx="[^"]+" cy="([^"]+)"', page)]
+    assert len(down) == 5 and down == sorted(down)  # as the cost falls
     result, landmarks = read_npz(tmp_path / "out" / "fit.npz")
     assert costs[-1][1] == pytest.approx(float(result.cost), rel=1e-3)
     other = dataclasses.replace(result, cost=2 * result.cost)  # not the fit of these landmarks

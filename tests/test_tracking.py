@@ -37,7 +37,9 @@ def test_a_face_is_followed_in_its_surroundings():
     seer = Seer()
     tracker = Tracker(seer)
     for step in range(10):
-        assert places(tracker.update(frame((100 + 5 * step, 120)))) == [(100 + 5 * step, 120)]
+        (face,) = tracker.update(frame((100 + 5 * step, 120)))
+        assert places([face]) == [(100 + 5 * step, 120)]
+        np.testing.assert_array_equal(face.xyz[:, :2], face.xy)
     assert seer.widths == [320] + 9 * [80]
 
 
@@ -67,6 +69,12 @@ def test_a_face_that_jumps_is_searched_for():
     tracker.update(frame((60, 120)))
     assert places(tracker.update(frame((250, 60)))) == [(250, 60)]
     assert seer.widths == [320, 80, 320]
+
+
+def test_one_who_jumps_is_searched_for_though_another_stays():
+    tracker = Tracker(Seer())
+    tracker.update(frame((60, 120), (250, 120)))
+    assert places(tracker.update(frame((60, 120), (160, 60)))) == [(60, 120), (160, 60)]
 
 
 def test_two_that_meet_are_one():

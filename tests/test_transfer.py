@@ -76,6 +76,11 @@ def test_similarity_is_recovered():
     np.testing.assert_allclose((placed.scale, *placed.shift), (SCALE, *SHIFT), rtol=1e-6)
 
 
+def test_a_similarity_turns_and_does_not_mirror():
+    points = np.random.default_rng(0).normal(size=(10, 3))
+    assert np.linalg.det(similarity(points, points * [-1, 1, 1]).rotation) == pytest.approx(1)
+
+
 def test_expressions_are_carried_onto_another_mesh(small):
     error, size = transfer_error(small, 2500)
     assert size > 4 and error < 0.2 * size

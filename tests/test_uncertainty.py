@@ -15,7 +15,7 @@ from jaxface import FitOptions, Status
 from jaxface.camera import project, rotation_from_euler
 from jaxface.evaluation.alignment import rigid
 from jaxface.evaluation.protocols import CROP_MM
-from jaxface.fitting.uncertainty import CORRECTED, DETECTED, PLACED_MM, Errors
+from jaxface.fitting.uncertainty import CORRECTED, DETECTED, PLACED_MM, Errors, placed_basis
 from jaxface.rendering.uncertainty_map import draw_uncertainty
 
 pytestmark = pytest.mark.usefixtures("run_once")
@@ -187,6 +187,11 @@ class TestTransforms:
         np.testing.assert_array_equal(found.axis_std, told.axis_std)
         assert not np.allclose(found.axis_std, jaxface.uncertainty(small, fitted).axis_std, rtol=0.1)
 
+    def test_points_of_another_scheme_have_errors_of_their_own(self, small, fitted):
+        dense = replace(fitted, landmark_weight=jnp.ones(478))
+        told = jaxface.uncertainty(small, dense, errors=DETECTED["mediapipe478"])
+        np.testing.assert_array_equal(jaxface.uncertainty(small, dense).axis_std, told.axis_std)
+
     def test_slopes_are_finite_where_a_point_weighs_nothing(self, small, face):
         landmarks = replace(face()[0], weight=jnp.ones(68).at[5].set(0.0))
         spread = lambda given: jnp.mean(jaxface.uncertainty(small, jaxface.fit(small, given)).vertex_std)
@@ -269,6 +274,11 @@ class TestArguments:
 
 def test_a_face_is_placed_by_what_micc85_crops():
     assert PLACED_MM == CROP_MM
+
+
+def test_a_face_is_placed_alike_by_either_scheme(small):
+    sparse, dense = (np.asarray(placed_basis(small, scheme)) for scheme in ("ibug68", "mediapipe478"))
+    assert np.abs(sparse - dense).max() < 0.02 * np.abs(sparse).max()
 
 
 def test_the_picture_has_a_colour_for_each_deviation():

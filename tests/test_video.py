@@ -104,6 +104,7 @@ class TestFrames:
             ("slow.mkv", {"rate": Fraction(1, 2)}),
             ("last_frame_unsaid.flv", {"codec": "flv1", "rate": Fraction(1)}),
             ("no_times.m1v", {"codec": "mpeg1video"}),
+            ("rounded_to_ms.mkv", {"rate": Fraction(30)}),
         ],
     )
     def test_a_whole_video_does_not_break_off(self, tmp_path, name, made):
@@ -118,6 +119,10 @@ class TestFrames:
             assert [frame.time for frame in container.decode(video=0)] == pytest.approx([float(at) for at in times])
         assert len(list(video.frames())) == 6
         assert video.times == times and TICK % video.tick == 0
+
+    def test_frames_closer_than_a_tick_are_written_one_after_the_other(self, tmp_path):
+        video = Video(clip(tmp_path / "close.mp4", plain(3), [k * TICK / 10 for k in range(3)]))
+        assert len(list(video.frames())) == 3 and video.times == [0, TICK, 2 * TICK]
 
     def test_frames_go_by_the_rate_where_their_times_do_not_rise(self, tmp_path):
         path = encoded(tmp_path / "twice.ts", plain(5), codec="mpeg2video")
@@ -275,6 +280,7 @@ class TestPeople:
         person = Person([5, 6, 7])
         person.result = replace(still, pose=pose, status=jnp.array([0, 0, 2]))  # the last has no fit
         assert person.frontal == 6
+        assert [frame for frame in range(10) if person.at(frame) is not None] == [5, 6]
 
 
 class TestCommand:
