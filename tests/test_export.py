@@ -115,6 +115,13 @@ def test_another_suffix_is_refused(tmp_path, model, name):
         save(tmp_path / name, model, small_result())
 
 
+@pytest.mark.parametrize("name", ["line\nbreak", os.fsdecode(b"caf\xe9")])
+def test_a_name_that_an_obj_cannot_call_its_material_by_is_refused(tmp_path, model, image, name):
+    with pytest.raises(ValueError, match="path: got .*, takes a name of letters that an OBJ can call its material by"):
+        save(tmp_path / f"{name}.obj", model, small_result(), image=image)
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_batch_and_a_missing_folder_are_refused(tmp_path, model):
     batch = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), small_result())
     with pytest.raises(ValueError, match=r"batch of shape \(3,\).*jax.tree.map"):

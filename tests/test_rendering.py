@@ -11,7 +11,7 @@ from small_model import SIZE, small_landmarks, small_model, small_result
 
 from jaxface.rendering.error_map import RANGE_MM, draw_errors, error_colours
 from jaxface.rendering.observation import observe
-from jaxface.rendering.overlay import DOUBTED, overlay
+from jaxface.rendering.overlay import DOUBTED, FITTED, draw_faces, overlay
 from jaxface.rendering.posed import image_vertices, model_vertices
 from jaxface.rendering.rasterizer import rasterize
 from jaxface.rendering.shading import draw_mesh, shade, vertex_normals
@@ -160,6 +160,36 @@ def test_overlay_of_a_failed_fit_says_so_and_leaves_out_points_that_are_not_fini
     image = np.full((SIZE, SIZE, 3), 90, np.uint8)
     picture = overlay(image, model, dataclasses.replace(result, status=jnp.int32(2)), bad)
     assert picture.shape == (800, 1600, 3) and said[-1] == Status.NON_FINITE_INPUT.sentence
+
+
+def test_nothing_is_drawn_or_baked_of_a_face_that_was_not_fitted(model):
+    result = dataclasses.replace(small_result(), status=jnp.int32(Status.DEGENERATE_LANDMARKS))
+    image = np.full((SIZE, SIZE, 3), 90, np.uint8)
+    picture = overlay(image, model, result, small_landmarks(model, result))
+    left, right = np.split(picture, 2, axis=1)
+    assert not (left == FITTED).all(axis=-1).any()
+    assert (right[: -right.shape[0] // 10] == 90).all()
+    atlas = texture(image, model, result, 16)
+    assert atlas.shape == (16, 16, 3) and (atlas == UNSEEN).all()
+
+
+@pytest.mark.parametrize(
+    "moved, shape", [(lambda xy: xy + 5000, (800, 1600, 3)), (lambda xy: 1000 * xy, (800, 1600, 3))]
+)
+def test_the_whole_photograph_is_shown_where_no_landmark_is_in_it(model, moved, shape):
+    result = small_result()
+    landmarks = small_landmarks(model, result)
+    away = dataclasses.replace(landmarks, xy=moved(landmarks.xy), xyz=moved(landmarks.xyz))
+    assert overlay(np.full((SIZE, SIZE, 3), 90, np.uint8), model, result, away).shape == shape
+
+
+@pytest.mark.parametrize("width", [60, 150, 900])
+def test_a_legend_fits_its_picture(model, width):
+    landmarks = small_landmarks(model, small_result())
+    picture = draw_faces(np.full((600, width, 3), 255, np.uint8), [landmarks], ["1"])
+    below = picture[-50:]
+    ground = (below < 250).any(axis=-1).any(axis=0)
+    assert ground.any() and not ground[-3:].any()
 
 
 def test_overlay_marks_points_that_count_little(model):

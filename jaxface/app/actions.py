@@ -31,7 +31,9 @@ def spoken(handler: Callable) -> Callable:
             return handler(*values)
         except (ValueError, RuntimeError, MemoryError, OSError) as error:
             sentence = str(error) or "There is not enough memory for it."
-            raise gr.Error(escape(sentence), title="This did not work", print_exception=False) from None
+        except TypeError:
+            sentence = "A field is empty, or holds what it does not take."
+        raise gr.Error(escape(sentence), title="This did not work", print_exception=False) from None
 
     return handle
 

@@ -58,6 +58,8 @@ def _write_obj(path: Path, model: MorphableModel, vertices: np.ndarray, texture:
 
     if texture is None:
         return atomic_write(path, export_obj(_plain(model, vertices), **_OBJ).encode())
+    if not path.stem.isprintable():
+        raise ValueError(f"path: got {str(path)!r}, takes a name of letters that an OBJ can call its material by")
     white, black = [255, 255, 255, 255], [0, 0, 0, 255]
     material = SimpleMaterial(
         Image.fromarray(texture), diffuse=white, ambient=white, specular=black, name=f"{path.stem}_texture"

@@ -96,6 +96,7 @@ def write_report(
         errors=_bars(landmark_errors(model, result, landmarks, options.contour)) if status.fitted else [],
         costs=_chart(model, result, landmarks, options) if alone else [],
         expression=_bars(_named(model, result), ordered=True),
+        named=bool(model.expression_names),
         identity=_bars(_numbered(result.identity)),
         few=_FEW,
         model={"name": model.name, "licence": model.licence},

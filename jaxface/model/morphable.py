@@ -35,11 +35,11 @@ class MorphableModel:
     """A 3D morphable model in the model frame (mm; x to the subject's left, y up, z out of the face).
 
     ``identity`` and ``expression`` are multiplied by their standard deviations, so coefficients are standard normal
-    and the priors of Eqs 11-12 are plain sums of squares. ``landmarks`` maps a scheme's name to its points on the
-    surface. The texture atlas has its own vertices, because a seam has two texture points at one vertex: texture
-    vertex k lies at ``uv[k]`` (origin bottom left) and belongs to mesh vertex ``uv_vertices[k]``; ``uv_triangles``
-    runs parallel to ``triangles``. ``symmetry[v]`` is the vertex across the sagittal plane from v.
-    The three atlas fields and ``symmetry`` are ``None`` for a model that has none.
+    and the priors of Eqs 11-12 are plain sums of squares; a blendshape's whole extent stands for its own.
+    ``landmarks`` maps a scheme's name to its points on the surface. The texture atlas has its own vertices, because a
+    seam has two texture points at one vertex: texture vertex k lies at ``uv[k]`` (origin bottom left) and belongs to
+    mesh vertex ``uv_vertices[k]``; ``uv_triangles`` runs parallel to ``triangles``. ``symmetry[v]`` is the vertex
+    across the sagittal plane from v. The three atlas fields and ``symmetry`` are ``None`` for a model that has none.
     """
 
     mean: Float[Array, "V 3"]

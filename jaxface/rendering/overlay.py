@@ -65,7 +65,8 @@ def overlay(
     panel: tuple[int, int] = PANEL,
     contour: str = "replace",
 ) -> np.ndarray:
-    """Draw a fit: on the left the detected landmarks and the model's own, on the right the half-transparent mesh.
+    """Draw a fit: on the left the detected landmarks and the model's own, on the right the half-transparent mesh. Of a
+    face that was not fitted there are the detected ones alone.
 
     The picture shows the face with a generous margin, scaled so that each half's longer side has 800 to 1200 pixels:
     a small face in a large photograph fills it, and a photograph of about that size keeps its pixels.
@@ -83,13 +84,17 @@ def overlay(
       ValueError: ``result`` is a batch, ``image`` is not (H, W, 3) uint8, or the model has no landmarks of this scheme.
     """
     image = require_photograph(image)
+    told = Status(int(result.status)).fitted
     fitted = seen_landmarks(model, result, landmarks.scheme, contour)
+    fitted = fitted if told else np.full_like(fitted, np.nan)
     xy, xyz = np.asarray(landmarks.xy, np.float32), np.asarray(landmarks.xyz, np.float32)
     window = _Window.around(xy, image.shape[0], image.shape[1], panel)
     photograph = window.cut(image)
     weight = np.ones(len(xy)) if result.landmark_weight is None else np.asarray(result.landmark_weight)
     left = _draw_landmarks(photograph, window, xy, xyz[:, :2], fitted, weight < LITTLE * weight.max())
-    right = with_mesh(photograph, window.place(image_vertices(model, result)), np.asarray(model.triangles))
+    right = photograph
+    if told:
+        right = with_mesh(photograph, window.place(image_vertices(model, result)), np.asarray(model.triangles))
     return np.concatenate([left, _caption(right, result)], axis=1)
 
 
@@ -97,7 +102,7 @@ def overlay(
 class _Window:
     """The part of the photograph that is shown: ``low`` and ``high`` in its pixels, ``size`` (width, height) as drawn.
 
-    ``face`` is the extent of the landmarks as drawn.
+    ``face`` is the extent of the landmarks as drawn. All of it where no landmark is in it.
     """
 
     low: np.ndarray
@@ -109,9 +114,9 @@ class _Window:
     def around(cls, xy: np.ndarray, height: int, width: int, panel: tuple[int, int]) -> "_Window":
         limit = np.array([width, height])
         finite = xy[np.isfinite(xy).all(axis=-1)]
-        if len(finite) == 0:
+        if not ((finite >= 0) & (finite <= limit)).all(axis=-1).any():
             finite = np.array([[0, 0], limit], np.float32)
-        extent = max(float(np.ptp(finite, axis=0).max()), 1.0)
+        extent = float(np.clip(np.ptp(finite, axis=0).max(), 1.0, limit.max()))
         low = np.floor(np.clip(finite.min(axis=0) - MARGIN * extent, 0, limit - 1)).astype(int)
         high = np.ceil(np.clip(finite.max(axis=0) + MARGIN * extent, low + 1, limit)).astype(int)
         longest = (high - low).max()
@@ -166,9 +171,11 @@ def _draw_landmarks(
     layer.dots(xyz_xy[apart], DETECTED_3D, radius)
     layer.dots(xy[doubted], DOUBTED, radius)
     layer.dots(fitted, FITTED, 0.56 * radius)
-    entries = [(DETECTED_2D, "detected"), (FITTED, "fitted model")]
+    entries = [(DETECTED_2D, "detected")]
     if apart.any():
-        entries[:1] = [(DETECTED_2D, "detected, 2D"), (DETECTED_3D, "detected, 3D")]
+        entries = [(DETECTED_2D, "detected, 2D"), (DETECTED_3D, "detected, 3D")]
+    if np.isfinite(fitted).any():
+        entries.append((FITTED, "fitted model"))
     if doubted.any():
         entries.append((DOUBTED, "counts little"))
     layer.legend(entries)
@@ -212,6 +219,8 @@ class _Layer:
         from PIL import ImageFont
 
         height = _SAMPLES * float(np.clip(0.022 * max(self.below.size), 13, 22))
+        letters = sum(self.draw.textlength(text, ImageFont.load_default(height)) for _, text in entries)
+        height *= min(1.0, self.image.width / (letters + (2.4 * len(entries) + 2.4) * height))
         font = ImageFont.load_default(height)
         gap, bottom = 0.6 * height, self.image.height - 0.6 * height
         widths = [self.draw.textlength(text, font) + (1.2 * height if colour else 0) for colour, text in entries]

@@ -13,10 +13,10 @@ from jaxface.detection.reading import require_photograph
 from jaxface.model.morphable import MorphableModel
 from jaxface.model.surfaces import graph, solve
 from jaxface.rendering.observation import Observation, observe, smoothstep
-from jaxface.rendering.posed import image_vertices
+from jaxface.rendering.posed import image_vertices, require_one_face
 from jaxface.rendering.rasterizer import rasterize
 from jaxface.rendering.shading import vertex_normals
-from jaxface.types import FitResult
+from jaxface.types import FitResult, Status
 
 ENOUGH = 0.75
 """Belief in what the photograph shows, above which the fill does not show through."""
@@ -27,11 +27,11 @@ STIFFNESS = 1e-4
 _LARGEST = 8192
 """Side of an atlas in pixels that every OpenGL draws."""
 UNSEEN = np.array([200.0, 170.0, 150.0], np.float32)
-"""The colour of a face that its photograph does not show at all."""
+"""The colour of a face that its photograph does not show at all, or that was not fitted."""
 
 
 def texture(image: np.ndarray, model: MorphableModel, result: FitResult, size: int = 1024) -> np.ndarray:
-    """Bake the model's texture atlas from a photograph.
+    """Bake the model's texture atlas from a photograph; of a face that was not fitted it has one colour.
 
     Args:
       image: (H, W, 3) uint8 RGB, the photograph that was fitted.
@@ -51,6 +51,10 @@ def texture(image: np.ndarray, model: MorphableModel, result: FitResult, size: i
         raise ValueError(f"size: got {size!r}, takes a whole number from 1 to {_LARGEST}")
     if model.uv is None:
         raise ValueError(f"model: got {model.name!r}, which has no texture atlas (uv); texture takes a model with one")
+    require_photograph(image)
+    require_one_face(result)
+    if not Status(int(result.status)).fitted:
+        return np.full((size, size, 3), UNSEEN, np.uint8)
     surface = _Surface.of(image, model, result, detail=size)
     colours, belief = surface.seen(_at_vertices)
     believed = belief > 0.5
