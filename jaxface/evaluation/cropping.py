@@ -8,7 +8,7 @@ _VIEWS = [(yaw, pitch) for yaw in (-60.0, 0.0, 60.0) for pitch in (-40.0, 40.0)]
 _FAR = 10.0
 """From how many times the distance of the outer eye corners."""
 FEWEST = 100
-"""A part of a mesh with fewer vertices than these is no face."""
+"""A part of a mesh with fewer triangles, or vertices that are measured, is no face."""
 
 
 def within(points: Float[np.ndarray, "n 3"], centre: Float[np.ndarray, "3"], radius: float) -> Bool[np.ndarray, "n"]:
