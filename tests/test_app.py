@@ -174,6 +174,20 @@ def test_a_session_leaves_nothing(tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+def test_a_photograph_that_waits_for_another_page_stays(tmp_path):
+    """The same one that two pages were given is one file, as Gradio keeps it."""
+    sessions = Sessions(tmp_path)
+    photograph = tmp_path / "1" / "same.jpg"
+    photograph.parent.mkdir()
+    photograph.touch()
+    sessions.upload(sessions.of("first"), photograph)
+    os.utime(photograph, ns=(0, photograph.stat().st_mtime_ns + 1))  # written again, and not noted yet
+    sessions.close("first")
+    sessions.upload(sessions.of("second"), photograph)
+    sessions.close("second")
+    assert not photograph.exists()
+
+
 def test_a_session_takes_no_other_file_with_it(tmp_path):
     sessions = Sessions(tmp_path)
     mine, other = sessions.of("mine"), sessions.of("other")

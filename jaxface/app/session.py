@@ -21,12 +21,12 @@ KEPT = 8
 class Session:
     """One open page.
 
-    ``uploads`` are the photographs as they came. ``expression`` holds the coefficients that were changed, by their
-    index. ``atlas`` is the texture of the head that is shown.
+    ``uploads`` are the photographs as they came, each with when it was written. ``expression`` holds the coefficients
+    that were changed, by their index. ``atlas`` is the texture of the head that is shown.
     """
 
     folder: Path
-    uploads: set[Path] = field(default_factory=set)
+    uploads: dict[Path, int] = field(default_factory=dict)
     photograph: Photograph | None = None
     face: Face | None = None
     atlas: np.ndarray | None = None
@@ -81,18 +81,20 @@ class Sessions:
             folders = {other.folder for other in self._open.values()}
             if path.parent.parent != self._folder or path.parent in folders or not path.is_file():
                 raise ValueError(f"{path.name}: is no photograph that was given to this page")
-            session.uploads.add(path)
+            session.uploads[path] = path.stat().st_mtime_ns
 
     def close(self, name: str | None) -> None:
-        """Forget a session and remove its files and uploads, but those that another one has uploaded too."""
+        """Forget a session and remove its files and uploads, but those that another one has uploaded too: those are one
+        file, which has been written again where it is not noted yet."""
         with self._lock:
             session = self._open.pop(name, None)
             if session is None:
                 return
             shared = set().union(*(other.uploads for other in self._open.values()))
         _remove(session.folder)
-        for path in session.uploads - shared:
-            path.unlink(missing_ok=True)
+        for path, written in session.uploads.items():
+            if path not in shared and path.is_file() and path.stat().st_mtime_ns == written:
+                path.unlink(missing_ok=True)
 
 
 def _remove(path: Path) -> None:
