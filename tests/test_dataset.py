@@ -25,7 +25,7 @@ from jaxface.export.parquet import face_rows, failure_rows, read_faces, record_o
 from jaxface.pipelines import stages
 from jaxface.pipelines.dataset import RUN, SOURCES, started
 from jaxface.pipelines.local import Workers, chunks
-from jaxface.pipelines.sources import find_images, read_list, write_list
+from jaxface.pipelines.sources import read_list
 from jaxface.pipelines.stages import Part, Settings
 
 pytestmark = pytest.mark.usefixtures("no_user_cache")
@@ -334,51 +334,6 @@ def test_hidden_files_and_folders_of_the_user_stay(jaxface, stubbed, tmp_path):
     before = set((tmp_path / "out").iterdir())
     assert jaxface("dataset", "in", "-o", "out", *stubbed).exit_code == 0
     assert set((tmp_path / "out").glob(".*")) == before
-
-
-def test_images_come_from_folders_patterns_and_lists(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in ("b.PNG", "a.jpg", "c/d.webp", "c/e.txt"):
-        Path(name).parent.mkdir(exist_ok=True)
-        Path(name).touch()
-    inside = lambda *names: [str(tmp_path / name) for name in names]
-    assert find_images(".") == inside("a.jpg", "b.PNG", "c/d.webp")
-    assert find_images("*") == inside("a.jpg", "b.PNG")  # and not the folder
-    (tmp_path / "c" / "round").symlink_to("..")
-    assert find_images("**/*.[jw]*") == inside("a.jpg", "c/d.webp")
-    Path("list.txt").write_text("b.PNG\r\n\nmissing.jpg\n./b.PNG\na.jpg\n")
-    assert find_images("list.txt") == inside("b.PNG", "missing.jpg", "a.jpg")
-    for start in (b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"):
-        Path("list.txt").write_bytes(start + b"b.PNG\r\na.jpg")
-        assert find_images("list.txt") == inside("b.PNG", "a.jpg")
-    odd = ["/a b", "/line\nbreak", os.fsdecode(b"/\xff.jpg")]
-    write_list(Path("kept"), odd)
-    assert read_list(Path("kept")) == odd
-    assert stages.readable(odd[2]) == "/\\xff.jpg"
-
-
-@pytest.mark.parametrize(
-    "given, said",
-    [
-        ("empty", "no image in the folder empty"),
-        ("none/*.jpg", "no file matches none/*.jpg"),
-        ("missing", "missing: no such folder or list of images"),
-        ("empty.txt", "no line in the list empty.txt"),
-        ("image.png", "image.png: takes a folder, or a text file with a path in each line; this is an image"),
-        ("large.png", "large.png: takes a folder, or a text file with a path in each line; this is an image"),
-        ("noise", "noise: takes a folder, or a text file with a path in each line; no line is a file's"),
-    ],
-)
-def test_what_names_no_image_is_refused_in_a_line(jaxface, tmp_path, given, said):
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "empty.txt").touch()
-    stub_detector.paint(tmp_path / "image.png", (1, 2, 3))
-    Image.new("1", (12_000, 10_000)).save(tmp_path / "large.png")
-    (tmp_path / "image.png").write_bytes((tmp_path / "image.png").read_bytes() + b"\nlarge.png\n")
-    (tmp_path / "noise").write_bytes(b"\xff\xd9\n.\n/\nempty\n")
-    result = jaxface("dataset", given, "-o", "out")
-    assert (result.exit_code, result.stderr) == (2, f"Error: Invalid value: {said}\n")
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
