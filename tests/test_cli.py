@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from jaxface.cli.session import _folders, _table
 from jaxface.cli.terminal import print_table, printable
 from jaxface.detection import read_image
 from jaxface.export.records import read_npz
-from jaxface.model import load_model, save_model
+from jaxface.model import save_model
 from jaxface.pipelines.image import ImageReport
 
 pytestmark = pytest.mark.usefixtures("no_user_cache")
@@ -356,70 +355,3 @@ def test_the_public_names_load_nothing_heavy():
     environment = os.environ | {"PYTHONPATH": str(PACKAGE)}
     done = subprocess.run([sys.executable, "-P", "-c", program], env=environment, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
-
-
-def test_model_info_says_what_a_model_is_and_draws_it(jaxface, tmp_path):
-    result = jaxface("model", "info", "--picture", tmp_path / "components.png")
-    assert result.exit_code == 0, result.output
-    assert "4790" in result.output and "100; rms" in result.output and "ibug68, mediapipe478" in result.output
-    with Image.open(tmp_path / "components.png") as drawn:
-        assert drawn.width > drawn.height > 100
-
-
-def test_model_convert_writes_a_model_that_can_be_fitted_with(jaxface, tmp_path, small):
-    save_model(tmp_path / "a.npz", small)
-    assert jaxface("model", "convert", tmp_path / "a.npz", tmp_path / "b.npz").exit_code == 0
-    assert load_model(tmp_path / "b.npz").name == "small"
-    failed = jaxface("model", "convert", tmp_path / "nothing.npz", tmp_path / "c.npz")
-    assert failed.exit_code == 2 and "no such file" in failed.stderr and failed.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    "name, said", [(".", "'.' is no name"), ("a/..", "'a/..' is no name"), ("in.npz", "in.npz is a folder")]
-)
-def test_models_are_not_kept_under_no_name_or_a_folders(jaxface, tmp_path, monkeypatch, small, name, said):
-    monkeypatch.setattr("jaxface.model.store.models_folder", lambda: tmp_path / "models")
-    save_model(tmp_path / "a.npz", small)
-    (tmp_path / "in.npz").mkdir()
-    for command in ("convert", "a.npz", name), ("merge", name, "--identity", "a.npz", "--expression", "a.npz"):
-        assert f"for DESTINATION: {said}; takes a file to write" in one_line(jaxface("model", *command), 2)
-    assert names(tmp_path) == {"a.npz", "in.npz"}
-
-
-def test_a_merged_model_that_no_file_holds_is_said(jaxface, monkeypatch, small):
-    save_model("a.npz", small)
-    huge = replace(small, identity=small.identity * 1e6)
-    monkeypatch.setattr("jaxface.model.transfer.merge", lambda *models: huge)
-    says = one_line(jaxface("model", "merge", "b.npz", "--identity", "a.npz", "--expression", "a.npz"), 2)
-    assert "model.identity: moves a vertex by " in says and not Path("b.npz").exists()
-
-
-def test_a_model_that_is_read_is_not_replaced(jaxface, tmp_path, monkeypatch, small):
-    monkeypatch.setattr("jaxface.model.store.models_folder", lambda: tmp_path)
-    save_model(tmp_path / "a.npz", small)
-    before = (tmp_path / "a.npz").read_bytes()
-    for destination in "a.npz", "a":
-        for command in (
-            ("convert", "a.npz", destination),
-            ("convert", "a", destination),
-            ("merge", destination, "--identity", "a.npz", "--expression", "b.npz"),
-            ("merge", destination, "--identity", "b.npz", "--expression", "a"),
-        ):
-            assert "for DESTINATION: " in (says := one_line(jaxface("model", *command), 2))
-            assert "a.npz is a model that is read; takes another file to write (.npz), or a name" in says
-    for option in "--picture", "--people":
-        says = one_line(jaxface("model", "info", "a.npz", option, "a.npz"), 2)
-        assert f"for {option}: a.npz is the model that is read; takes a PNG to write" in says
-    assert names(tmp_path) == {"a.npz"} and (tmp_path / "a.npz").read_bytes() == before
-
-
-def test_two_pictures_take_two_files(jaxface, tmp_path):
-    says = one_line(jaxface("model", "info", "--picture", "a.png", "--people", "./a.png"), 2)
-    assert "for --people: a.png is for --picture; takes another file" in says
-    assert names(tmp_path) == set()
-
-
-@pytest.mark.parametrize("option", ["--picture", "--people"])
-def test_a_folder_is_no_picture(jaxface, tmp_path, option):
-    says = one_line(jaxface("model", "info", option, tmp_path), 2)
-    assert f"for {option}: {tmp_path} is a folder; takes a PNG to write" in says

@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from jaxface.model.surfaces import triangle_normals
+
 _VIEWS = [(yaw, pitch) for yaw in (-60.0, 0.0, 60.0) for pitch in (-40.0, 40.0)] + [(0.0, 0.0)]
 """Yaw and pitch in degrees of the directions from which a scanner is thought to look."""
 _FAR = 10.0
@@ -73,13 +75,12 @@ def seen(
     return found
 
 
-def outward(
+def fronts_outward(
     vertices: Float[np.ndarray, "V 3"], triangles: Int[np.ndarray, "F 3"], seven: Float[np.ndarray, "7 3"]
 ) -> Int[np.ndarray, "F 3"]:
     """The triangles of a face with their corners anticlockwise as the viewer sees them who looks at it: as they are, or
     all the other way round."""
-    a, b, c = (vertices[corners] for corners in triangles.T)
-    toward = np.cross(b - a, c - a).sum(axis=0) @ _upright(seven)[2]
+    toward = triangle_normals(vertices, triangles).sum(axis=0) @ _upright(seven)[2]
     return triangles if toward >= 0 else triangles[:, ::-1]
 
 

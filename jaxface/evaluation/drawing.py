@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 
 from jaxface.evaluation.distances import ExactSurface
 from jaxface.model.nonrigid import draw_to
-from jaxface.model.surfaces import Surface
+from jaxface.model.surfaces import Surface, parts
 
 _TRIANGLES = 2500
 """What a denser mesh is thinned to while it is drawn: the time goes with it, and it bends smoothly."""
@@ -56,7 +56,7 @@ def _thinned(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, n
         thin = igl.decimate(np.asfortranarray(vertices), np.asfortranarray(triangles, np.int32), _TRIANGLES)
         if len(thin[1]):  # none of a mesh that is no manifold, which is drawn as it is
             vertices, triangles = np.ascontiguousarray(thin[0]), np.ascontiguousarray(thin[1])
-    part = igl.facet_components(triangles)[1]
+    part = parts(len(vertices), triangles)[triangles[:, 0]]
     triangles = triangles[part == np.bincount(part).argmax()]  # thinning may break a triangle off, which nothing holds
     used, index = np.unique(triangles, return_inverse=True)
     return vertices[used], index.reshape(-1, 3)

@@ -1,5 +1,6 @@
 """Faces as files: a mesh, and its landmarks in a file beside it or, for a mesh that jaxface wrote, from its model."""
 
+import os
 import xml.etree.ElementTree as xml
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,15 +134,13 @@ def _require_spread(points: np.ndarray, whose: str) -> None:
 def _read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
     import trimesh
 
+    if not os.path.isfile(path):  # nor is there one of a name that no file can have
+        raise ValueError(f"mesh {path}: no such file")
     if path.suffix.lower() not in MESHES:
         raise ValueError(f"mesh {path}: takes a name that ends in {', '.join(MESHES)}")
     try:
-        if not path.is_file():
-            raise FileNotFoundError
         mesh = trimesh.load_mesh(path, process=False, maintain_order=True, skip_materials=True)
         vertices, triangles = np.array(mesh.vertices, np.float64), np.array(mesh.faces, np.int64)
-    except FileNotFoundError:
-        raise ValueError(f"mesh {path}: no such file") from None
     except Exception as error:  # the readers of many formats raise what they like
         raise ValueError(f"mesh {path}: cannot be read ({error or type(error).__name__})") from None
     if len(triangles) == 0:

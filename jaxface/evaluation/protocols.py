@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from jaxface.evaluation.alignment import points_to_truth, refine, rigid, scan_to_mesh
-from jaxface.evaluation.cropping import FEWEST, now_region, outward, seen, skin, submesh, within
+from jaxface.evaluation.cropping import FEWEST, fronts_outward, now_region, seen, skin, submesh, within
 from jaxface.evaluation.distances import ExactSurface, point_to_plane, rmse
 from jaxface.evaluation.drawing import partners
 from jaxface.evaluation.faces import Face
@@ -138,7 +138,7 @@ def nonrigid(predicted: Face, truth: Face) -> Measured:
 def _part(vertices: np.ndarray, triangles: np.ndarray, kept: np.ndarray, seven: np.ndarray):
     """The kept part of a mesh, its triangles with their fronts outward."""
     part, of_part = vertices[kept], submesh(triangles, kept)
-    return part, outward(part, of_part, seven)
+    return part, fronts_outward(part, of_part, seven)
 
 
 def _visible(face: Face) -> Bool[np.ndarray, "V"]:
@@ -181,9 +181,14 @@ def over_pairs(protocol: Protocol, distances: Sequence[np.ndarray]) -> dict[str,
     return {name: float(np.mean([one[name] for one in each])) for name in each[0]}
 
 
+def _alike(ratio: float) -> bool:
+    """Whether two sizes of this ratio can be those of one face in one unit."""
+    return bool(1 / _OTHER_UNIT < ratio < _OTHER_UNIT)
+
+
 def _require_millimetres(predicted: Face, truth: Face) -> None:
     ratio = similarity(predicted.seven, truth.seven).scale
-    if not 1 / _OTHER_UNIT < ratio < _OTHER_UNIT:
+    if not _alike(ratio):
         wrong = f"{ratio:.3g} times too small" if ratio > 1 else f"{1 / ratio:.3g} times too large"
         raise ValueError(
             f"{predicted.name}: is {wrong} for {truth.name}; micc85 leaves the scale as it is and "
@@ -192,8 +197,8 @@ def _require_millimetres(predicted: Face, truth: Face) -> None:
 
 
 def _require_true_size(truth: Face) -> None:
-    apart = np.linalg.norm(truth.seven[3] - truth.seven[0])
-    if not 1 / _OTHER_UNIT < apart / _EYES_MM < _OTHER_UNIT:
+    apart = float(np.linalg.norm(truth.seven[3] - truth.seven[0]))
+    if not _alike(apart / _EYES_MM):
         raise ValueError(
             f"{truth.name}: its outer eye corners are {apart:.3g} apart, people's about {_EYES_MM:.0f} mm; takes "
             "truths in millimetres"
@@ -210,7 +215,7 @@ def _require_many(kept: np.ndarray, face: Face) -> None:
 
 def _require_size_kept(start: Similarity, placed: Similarity, predicted: Face) -> None:
     growth = placed.scale / start.scale
-    if not 1 / _OTHER_UNIT < growth < _OTHER_UNIT:
+    if not _alike(growth):
         raise ValueError(
             f"{predicted.name}: comes out {growth:.3g} times as large as by its landmarks; is it a whole face, and no "
             "mirror image of one?"

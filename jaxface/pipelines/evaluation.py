@@ -147,7 +147,7 @@ def evaluate_aflw2000(predicted: Path, dataset: Path, model: MorphableModel) -> 
     errors += unpredicted
     if not found:
         no_file = "it has no .mat file; takes AFLW2000-3D's folder of imageNNNNN.jpg and .mat"
-        why = next(iter([*unpredicted, *errors]), no_file)
+        why = [*unpredicted, *errors, no_file][0]
         raise ValueError(f"{predicted}: has no prediction for an image of {dataset}; {why}")
     points, pose, landmarks, rotations = zip(*found, strict=True)
     pose = np.stack(pose)

@@ -95,10 +95,10 @@ def fit_image(
         report.results = [jax.block_until_ready(fit(model, face, options)) for face in faces]
         report.fit_s = time.perf_counter() - started
 
-        started = time.perf_counter()
+        started, photograph = time.perf_counter(), origin(path)
         for index, (face, result) in enumerate(zip(faces, report.results, strict=True)):
             into = folder if index == 0 else folder / f"face-{index + 1}"
-            write_face(into, formats, image, model, face, result, options, path, index, inputs)
+            write_face(into, formats, image, model, face, result, options, path, photograph, index, inputs)
             report.folders.append(into)
         remove_further(folder, len(faces), path, inputs)
         report.export_s = time.perf_counter() - started
@@ -150,18 +150,18 @@ def write_face(
     result: FitResult,
     options: FitOptions,
     source: Path,
+    photograph: dict[str, str],
     index: int,
     inputs: Inputs,
     together: Sequence[str] = (),
 ) -> None:
-    """Write one face's files, all or none, and remove those of another photograph that are not replaced;
-    ``together`` are the photographs that its identity was fitted to.
+    """Write one face's files, all or none, and remove those of another photograph that are not replaced; ``photograph``
+    is the ``origin`` of its source, and ``together`` are the photographs that its identity was fitted to.
 
     Raises:
       ValueError: one of the files would replace an input.
     """
     options = settled(options, model, landmarks.scheme, landmarks.detector)
-    photograph = origin(source)
     of_another = _recorded(into, "sha256") not in (None, photograph["sha256"])
     with staged(into, source, inputs) as staging:
         files = {name: staging / file for name, file in FILES.items() if name in formats}

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxface.detection.faces import stacked
+from jaxface.detection.landmark_sources import origin
 from jaxface.detection.reading import read_image, readable_name
 from jaxface.export.files import Inputs
 from jaxface.export.meshes import write_mesh
@@ -89,7 +90,7 @@ def fit_person(
             report.results, report.fit_s = [results[index]], fit_s
             started, image = time.perf_counter(), read_image(path)
             of_face = faces[index], results[index], options
-            write_face(folder, formats, image, model, *of_face, path, 0, inputs, names)
+            write_face(folder, formats, image, model, *of_face, path, origin(path), 0, inputs, names)
             report.folders.append(folder)
             remove_further(folder, 1, path, inputs)
             if index == frontal:

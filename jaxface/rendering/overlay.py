@@ -100,9 +100,10 @@ def overlay(
 
 @dataclass(frozen=True)
 class _Window:
-    """The part of the photograph that is shown: ``low`` and ``high`` in its pixels, ``size`` (width, height) as drawn.
+    """The part of the photograph that is shown, all of it where no landmark lies in it: ``low`` and ``high`` in its
+    pixels, ``size`` (width, height) as drawn.
 
-    ``face`` is the extent of the landmarks as drawn. All of it where no landmark is in it.
+    ``face`` is the extent of the landmarks as drawn.
     """
 
     low: np.ndarray
@@ -219,7 +220,8 @@ class _Layer:
         from PIL import ImageFont
 
         height = _SAMPLES * float(np.clip(0.022 * max(self.below.size), 13, 22))
-        letters = sum(self.draw.textlength(text, ImageFont.load_default(height)) for _, text in entries)
+        font = ImageFont.load_default(height)
+        letters = sum(self.draw.textlength(text, font) for _, text in entries)
         height *= min(1.0, self.image.width / (letters + (2.4 * len(entries) + 2.4) * height))
         font = ImageFont.load_default(height)
         gap, bottom = 0.6 * height, self.image.height - 0.6 * height

@@ -51,7 +51,7 @@ def texture(image: np.ndarray, model: MorphableModel, result: FitResult, size: i
         raise ValueError(f"size: got {size!r}, takes a whole number from 1 to {_LARGEST}")
     if model.uv is None:
         raise ValueError(f"model: got {model.name!r}, which has no texture atlas (uv); texture takes a model with one")
-    require_photograph(image)
+    image = require_photograph(image)
     require_one_face(result)
     if not Status(int(result.status)).fitted:
         return np.full((size, size, 3), UNSEEN, np.uint8)
@@ -95,7 +95,7 @@ class _Surface:
     def of(cls, image: np.ndarray, model: MorphableModel, result: FitResult, detail: int) -> "_Surface":
         vertices, triangles = image_vertices(model, result), np.asarray(model.triangles)
         normals = vertex_normals(vertices, triangles)
-        photograph = observe(require_photograph(image), vertices, triangles, float(result.pose.scale), detail)
+        photograph = observe(image, vertices, triangles, float(result.pose.scale), detail)
         if model.symmetry is None:
             return cls(photograph, vertices, normals, triangles, None, None)
         # The two sides of a face are lit differently: where both are seen their difference is known, and spread from
