@@ -24,7 +24,7 @@ from jaxface.evaluation.ablation import ShapeError, by_yaw
 from jaxface.evaluation.subjects import subjects
 from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478, MEDIAPIPE478_MIRROR
 from jaxface.model.registration import similarity
-from jaxface.pipelines.ablation import detected
+from jaxface.pipelines.calibrating import detected
 
 WIDTH = 15.0
 """Standard deviation of the weight that people have by their yaw."""

@@ -36,7 +36,7 @@ from jaxface.evaluation.subjects import subjects
 from jaxface.model.canonical import canonical_face
 from jaxface.model.correspondences import IBUG68_FROM_MEDIAPIPE478
 from jaxface.model.registration import similarity
-from jaxface.pipelines.ablation import calibrate, detected, of_scheme
+from jaxface.pipelines.calibrating import calibrate, detected, of_scheme
 from jaxface.rendering.people import SIDE
 from jaxface.types import PAPER, Landmarks
 
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--detector", default="mediapipe", choices=CALIBRATED)
     parser.add_argument("--people", type=int, default=200)
     parser.add_argument("--output", "-o", type=Path, default=Path("jaxface-comparison"))
-    parser.add_argument("--calibration", help="ICT's, as benchmarks.noise --store writes it; else it is measured")
+    parser.add_argument("--calibration", help="ICT's, as jaxface model calibrate writes it; else it is measured")
     asked = parser.parse_args()
     asked.output.mkdir(parents=True, exist_ok=True)
     ict, embedded = jaxface.load_model(asked.ict), jaxface.load_model()

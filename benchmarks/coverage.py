@@ -42,7 +42,7 @@ from jaxface.evaluation.subjects import subjects
 from jaxface.fitting.uncertainty import Errors, usual_errors
 from jaxface.model.correspondences import NOSE_TIP
 from jaxface.model.registration import shape_of
-from jaxface.pipelines.ablation import detected, of_scheme
+from jaxface.pipelines.calibrating import detected, of_scheme
 from jaxface.rendering.shading import vertex_normals
 from jaxface.rendering.uncertainty_map import draw_uncertainty
 from jaxface.types import PAPER, POINTS

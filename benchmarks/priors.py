@@ -17,7 +17,7 @@ import jaxface
 from jaxface.evaluation.ablation import ShapeError, by_yaw
 from jaxface.evaluation.noise import mean_face
 from jaxface.evaluation.subjects import subjects
-from jaxface.pipelines.ablation import detected
+from jaxface.pipelines.calibrating import detected
 from jaxface.types import PAPER
 
 IDENTITY, EXPRESSION = (1.0, 3.0, 5.0, 10.0, 30.0, 100.0), (1.0, 3.0, 10.0, 30.0, 100.0)

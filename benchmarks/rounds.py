@@ -15,7 +15,7 @@ from rich.table import Table
 import jaxface
 from jaxface.evaluation.ablation import ShapeError, by_yaw
 from jaxface.evaluation.subjects import subjects
-from jaxface.pipelines.ablation import detected
+from jaxface.pipelines.calibrating import detected
 from jaxface.types import PAPER
 
 ROUNDS = (1, 2, 4, 8, 16, 64)

@@ -18,7 +18,7 @@ from jaxface.camera import rotation_from_euler
 from jaxface.cli.choices import CALIBRATED
 from jaxface.evaluation.ablation import ShapeError
 from jaxface.evaluation.subjects import TILT_DEG, subjects
-from jaxface.pipelines.ablation import detected
+from jaxface.pipelines.calibrating import detected
 from jaxface.types import PAPER
 
 TILTS = {"up 25°": (25.0, 0.0), "down 25°": (-25.0, 0.0), "leaning 35°": (0.0, 35.0)}

@@ -19,8 +19,10 @@ in the head's tilt there, the sine of the angle by which it nods to the viewer o
 the image's left is the mirror image of one to its right.
 """
 
+from dataclasses import field
 from functools import lru_cache, partial
 from importlib.resources import as_file, files
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +58,7 @@ class Calibration:
     face's, detected less true, of a head without a tilt; ``tilted_2d`` and ``tilted_3d``, what a tilt of 1 would add to
     them; ``variance_2d`` in mm², the mean of x's and y's; ``variance_3d`` in mm², such a mean and z's; the part
     ``own`` of these that is each landmark's own; K ``patterns`` of common errors, of length 1, and ``gains``, both in
-    the model frame."""
+    the model frame. ``model`` is the name of the face model whose points they are, ``None`` if nobody said."""
 
     offset_2d: Float[Array | np.ndarray, "Y L 2"]
     offset_3d: Float[Array | np.ndarray, "Y L 3"]
@@ -67,6 +69,7 @@ class Calibration:
     patterns: Float[Array | np.ndarray, "K L 3"]
     gains: Float[Array | np.ndarray, "Y K L 3"]
     own: Float[Array | np.ndarray, "Y"]
+    model: str | None = field(default=None, metadata={"static": True})
 
 
 @lru_cache(maxsize=8)
@@ -82,13 +85,14 @@ def load_calibration(source: str, scheme: str) -> Calibration:
     return _read(Path(source), source, scheme)
 
 
-def save_calibration(path: str | Path, **schemes: Calibration) -> None:
+def save_calibration(path: str | Path | BytesIO, **schemes: Calibration) -> None:
     """Write the calibrations of one detector and model, by scheme, to an ``.npz``."""
     arrays: dict[str, Any] = {
         f"{scheme}/{name}": np.asarray(getattr(table, name), np.float16)
         for scheme, table in schemes.items()
         for name in _FIELDS
     }
+    arrays |= {f"{scheme}/model": np.array(table.model) for scheme, table in schemes.items() if table.model is not None}
     np.savez_compressed(path, **arrays)
     load_calibration.cache_clear()  # a file of this name may have been read before
 
@@ -97,20 +101,22 @@ def _read(path: Path, source: str, scheme: str) -> Calibration:
     if not path.is_file():
         raise ValueError(
             f"calibration={source!r}: there is none; takes {' or '.join(map(repr, CALIBRATED))}, or the file that "
-            "jaxface ablation writes for another detector or model"
+            "jaxface model calibrate writes for another detector or model"
         )
     names = [f"{scheme}/{name}" for name in _FIELDS]
     try:
-        data = read_npz(path, names)
+        data = read_npz(path, [*names, f"{scheme}/model"])
+        model = str(data.pop(f"{scheme}/model")) if f"{scheme}/model" in data else None
         if len(data) < len(names):
             raise ValueError(
                 f"calibration={source!r}: has no {scheme} landmarks, or is of an older jaxface; "
-                "python -m benchmarks.noise MODEL --store FILE measures it"
+                "jaxface model calibrate measures it"
             )
         yaws, points, patterns = len(YAWS), len(MIRRORS[scheme]), data[names[6]].shape[:1]
         table = [(yaws, points, *axes) for axes in ((2,), (3,), (2,), (3,), (), (2,))]
         shapes = [*table, (*patterns, points, 3), (yaws, *patterns, points, 3), (yaws,)]
-        return Calibration(*(numbers(path, name, data[name], shape) for name, shape in zip(names, shapes, strict=True)))
+        fields = (numbers(path, name, data[name], shape) for name, shape in zip(names, shapes, strict=True))
+        return Calibration(*fields, model=model)
     except ModelFileError as error:
         raise ValueError(f"calibration={source!r}: {error.said}") from None
 

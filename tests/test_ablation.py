@@ -19,6 +19,7 @@ from jaxface.evaluation import PROTOCOLS, Face, aflw2000
 from jaxface.evaluation.ablation import ShapeError, by_yaw
 from jaxface.evaluation.subjects import NODDING_DEG, subjects
 from jaxface.model.store import save_model
+from jaxface.pipelines import calibrating
 from jaxface.pipelines.ablation import ablate_aflw2000
 from jaxface.rendering.people import placed
 from jaxface.types import Landmarks
@@ -81,11 +82,11 @@ class TestCalibration:
 
         exact = contextmanager(lambda *_: iter([SimpleNamespace(detect=detect)]))
         table = load_calibration("mediapipe", "ibug68")
-        monkeypatch.setattr(pipeline, "opened", exact)
+        monkeypatch.setattr(calibrating, "opened", exact)
         monkeypatch.setattr(
-            pipeline, "measured", lambda _, landmarks, true: given.append(landmarks.xyz - true) or table
+            calibrating, "measured", lambda _, landmarks, true: given.append(landmarks.xyz - true) or table
         )
-        assert pipeline.calibrate(small, "exact", 4, "ibug68") == {"ibug68": table}
+        assert calibrating.calibrate(small, "exact", 4, "ibug68") == {"ibug68": table}
         (off,) = given
         assert off.shape == (3, 68, 3) and np.ptp(off, axis=1).max() < 0.01
 

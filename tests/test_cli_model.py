@@ -1,13 +1,22 @@
-"""``jaxface model``: models described, converted, merged and kept under a name."""
+"""``jaxface model``: models described, converted, merged, kept under a name, and what a detector errs on one."""
 
+import json
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from commands import names, one_line
 from PIL import Image
 
+from jaxface.calibration import load_calibration
+from jaxface.cli.choices import FEWEST_CALIBRATED
+from jaxface.evaluation.subjects import NODDING_DEG, subjects
 from jaxface.model import load_model, save_model
+from jaxface.rendering.people import placed
+from jaxface.types import Landmarks
 
 pytestmark = pytest.mark.usefixtures("no_user_cache")
 
@@ -77,3 +86,65 @@ def test_two_pictures_take_two_files(jaxface, tmp_path):
 def test_a_folder_is_no_picture(jaxface, tmp_path, option):
     says = one_line(jaxface("model", "info", option, tmp_path), 2)
     assert f"for {option}: {tmp_path} is a folder; takes a PNG to write" in says
+
+
+@pytest.fixture(scope="module")
+def found(small, tmp_path_factory):
+    """A model's file, and the points of its drawn people, whose nose a detector finds too low."""
+    path = tmp_path_factory.mktemp("calibrate") / "small.npz"
+    save_model(path, small)
+    people = subjects(load_model(path), FEWEST_CALIBRATED, tilt_deg=NODDING_DEG)
+    points = np.array([people.shape.anchors @ placed(people, index) for index in range(len(people))], np.float32)
+    points[:, 30, 1] += 10
+    return path, points
+
+
+class TestCalibrate:
+    @staticmethod
+    def detector(monkeypatch, points):
+        """One that finds these points in turn, whatever it looks at; and no face where they are None."""
+        left = iter(points)
+        detect = lambda _: [Landmarks(face[:, :2], face)] if (face := next(left)) is not None else []
+        opened = contextmanager(lambda *_: iter([SimpleNamespace(detect=detect)]))
+        monkeypatch.setattr("jaxface.pipelines.calibrating.opened", opened)
+        monkeypatch.setattr("jaxface.rendering.people.Painter.photograph", lambda *_: None)
+
+    def test_what_is_measured_is_what_a_fit_takes_off(self, jaxface, tmp_path, monkeypatch, photograph, found):
+        path, points = found
+        self.detector(monkeypatch, points)
+        ran = jaxface("model", "calibrate", path, "new/nose.npz", "--detector", "mine", "--people", len(points))
+        assert (ran.exit_code, ran.stdout) == (0, "written to new/nose.npz\n"), ran.stderr
+        table = load_calibration("new/nose.npz", "ibug68")
+        front = table.offset_3d[0, :, 1]
+        assert table.model == "small" and front.argmax() == 30 and front[30] > 10 * np.abs(np.delete(front, 30)).max()
+        ran = jaxface("fit", photograph, "--model", path, "--calibration", "new/nose.npz", "-o", "out", "-f", "json")
+        assert (ran.exit_code, ran.stderr) == (0, "")
+        options = json.loads((tmp_path / "out" / "fit.json").read_text())["options"]
+        assert (options["variant"], options["calibration"]) == ("calibrated", "new/nose.npz")
+        for command in ("fit", photograph), ("dataset", tmp_path):
+            says = one_line(jaxface(*command, "--calibration", "new/nose.npz", "-o", "none"), 2)
+            assert "--calibration: 'new/nose.npz': is of the model 'small', and 'jaxface MakeHuman head' is" in says
+        assert not Path("none").exists()
+
+    def test_too_few_people_found_make_none(self, jaxface, monkeypatch, found):
+        path, points = found
+        self.detector(monkeypatch, [None, *points[1:]])
+        ran = jaxface("model", "calibrate", path, "few.npz", "--people", len(points))
+        assert f"finds {len(points) - 1} of {len(points)} people of small" in one_line(ran, 2)
+        assert not Path("few.npz").exists()
+
+    @pytest.mark.parametrize(
+        "arguments, says",
+        [
+            (["a.npy"], "DESTINATION: takes a file to write (.npz), got a.npy"),
+            (["folder.npz"], "got folder.npz"),
+            (["small.npz"], "got small.npz"),
+            (["a.npz", "--people", "99"], "'--people'"),
+            (["a.npz", "--detector", "nobody"], "--detector: 'nobody'"),
+        ],
+    )
+    def test_wrong_usage(self, jaxface, tmp_path, small, arguments, says):
+        save_model("small.npz", small)
+        Path("folder.npz").mkdir()
+        assert says in one_line(jaxface("model", "calibrate", "small.npz", *arguments), 2)
+        assert names(tmp_path) == {"small.npz", "folder.npz"}

@@ -1,5 +1,6 @@
 """``jaxface ablation``: what each part of the method does to the error, as in the paper's Fig. 3."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +50,7 @@ def ablation(
       jaxface ablation aflw2000.npz
       jaxface ablation --contour march
     """
+    from jaxface.cli.session import progress
     from jaxface.pipelines.ablation import ablate_aflw2000, ablate_people
     from jaxface.types import POINTS
 
@@ -64,7 +66,9 @@ def ablation(
             report = ablate_aflw2000(Path(people), fitted, output, options)
         else:
             whose = fitted if people == model else face_model(people, "PEOPLE")
-            report = ablate_people(whose, fitted, output, subjects, detector, scheme, calibration, options)
+            watched = partial(progress, description="looking", errors=console(stderr=True))
+            asked = output, subjects, detector, scheme, calibration, options, watched
+            report = ablate_people(whose, fitted, *asked)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     console().print(printable(report.title))

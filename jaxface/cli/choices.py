@@ -10,6 +10,8 @@ SOLVERS = ("structured", "jaxopt", "optax")
 DETECTORS = ("mediapipe", "mediapipe-averaged", "dlib", "dlib+mediapipe", "fan")
 CALIBRATED = DETECTORS[:2]
 """Those whose calibration for the embedded model comes along."""
+FEWEST_CALIBRATED = 100
+"""A calibration that is kept is measured on so many faces or more."""
 Which = Literal["all", "largest"]
 FACE_FILES = ("obj", "ply", "glb", "overlay", "npz", "json", "report")
 USUAL_FACE_FILES = FACE_FILES[:-1]

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from jaxface.cli.interrupts import interrupts
 from jaxface.cli.options import (
+    CalibrationSource,
     ContourName,
     DetectorName,
     LossName,
@@ -21,7 +22,15 @@ from jaxface.cli.options import (
     fit_options,
     require_calibration,
 )
-from jaxface.cli.terminal import console, face_model, plain_table, print_table, printable, require_writable
+from jaxface.cli.terminal import (
+    console,
+    face_model,
+    plain_table,
+    print_table,
+    printable,
+    require_table,
+    require_writable,
+)
 
 _REASONS = 5
 """How many of the reasons for failures are told."""
@@ -38,6 +47,7 @@ def dataset(
     ],
     output: Output = Path("jaxface-dataset"),
     variant: VariantName = "auto",
+    calibration: CalibrationSource = None,
     contour: ContourName = "replace",
     loss: LossName = "squared",
     model: Model = None,
@@ -69,11 +79,11 @@ def dataset(
     from jaxface.pipelines.dataset import started
     from jaxface.pipelines.stages import Settings, Tally
 
-    options = fit_options(variant=variant, contour=contour, loss=loss)
-    require_calibration(variant, detector, model)
+    options = fit_options(variant=variant, calibration=calibration, contour=contour, loss=loss)
+    require_calibration(variant, detector, model, calibration)
     keep_compilations()
     require_writable(output, "--output")
-    face_model(model, "--model", "ibug68")
+    require_table(options, face_model(model, "--model", "ibug68"))
     settings = Settings(model, detector, faces, min_score, score, part_images, options)
     begun, done, errors = perf_counter(), Tally(), console(stderr=True)
     try:

@@ -8,6 +8,7 @@ import typer
 from jaxface.cli.choices import FACE_FILES, LANDMARK_SUFFIXES, USUAL_FACE_FILES
 from jaxface.cli.interrupts import loading
 from jaxface.cli.options import (
+    CalibrationSource,
     ContourName,
     DetectorName,
     Images,
@@ -33,6 +34,7 @@ def fit(
     formats: Annotated[str, formats_of(FACE_FILES)] = ",".join(USUAL_FACE_FILES),
     report: Report = False,
     variant: VariantName = "auto",
+    calibration: CalibrationSource = None,
     contour: ContourName = "replace",
     loss: LossName = "squared",
     solver: SolverName = "structured",
@@ -74,9 +76,10 @@ def fit(
         from jaxface.cli.session import run
 
     chosen = some_of(FACE_FILES, formats) + (("report",) if report else ())
-    options = fit_options(variant=variant, contour=contour, loss=loss, solver=solver, iterations=iterations)
+    asked = {"variant": variant, "calibration": calibration, "contour": contour, "loss": loss}
+    options = fit_options(**asked, solver=solver, iterations=iterations)
     if landmarks is None:  # whose files may say their detector
-        require_calibration(variant, detector, model)
+        require_calibration(variant, detector, model, calibration)
     if same_person:
-        require_joint(variant, contour)
+        require_joint(options.variant, contour)
     raise typer.Exit(run(images, output, options, chosen, model, detector, faces, min_score, landmarks, same_person))

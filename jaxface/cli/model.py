@@ -1,14 +1,19 @@
-"""``jaxface model``: what a face model is, its conversion, and merging two."""
+"""``jaxface model``: what a face model is, its conversion, merging two, and how a detector errs on one."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from jaxface.cli.choices import FEWEST_CALIBRATED
+from jaxface.cli.options import DetectorName
 from jaxface.cli.terminal import console, face_model, printable, require_writable
 
-app = typer.Typer(help="Describe, convert and merge face models.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Describe, convert, merge and calibrate face models.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command()
@@ -136,6 +141,53 @@ def merge(
     except OSError as error:
         raise _unwritable(destination, error) from None
     console().written(written)
+
+
+@app.command()
+def calibrate(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A model's file, folder or name.", show_default=False)
+    ],
+    destination: Annotated[
+        Path, typer.Argument(metavar="DESTINATION", help="A file to write (.npz).", show_default=False)
+    ],
+    detector: DetectorName = "mediapipe",
+    people: Annotated[
+        int, typer.Option(min=FEWEST_CALIBRATED, help="How many people are drawn; half a second each.")
+    ] = 1200,
+) -> None:
+    """Measure how a detector errs on a face model's people.
+
+    People of the model are drawn and their landmarks found, once for a detector and a model. With the file that this
+    writes, a fit takes off what is known of the detector's errors, as it does by itself with the embedded model.
+
+    \b
+    Examples:
+      jaxface model calibrate FaceXModel ict-mediapipe.npz
+      jaxface fit photo.jpg --model FaceXModel --calibration ict-mediapipe.npz
+    """
+    from io import BytesIO
+
+    from jaxface.calibration import save_calibration
+    from jaxface.cli.session import progress
+    from jaxface.export.files import atomic_write
+    from jaxface.model.store import is_source
+    from jaxface.pipelines import calibrating
+
+    if destination.suffix != ".npz" or destination.is_dir() or is_source(destination, source):
+        raise typer.BadParameter(f"takes a file to write (.npz), got {destination}", param_hint="DESTINATION")
+    require_writable(destination.parent, "DESTINATION")
+    model = face_model(source, "SOURCE", "ibug68")
+    schemes = calibrating.schemes_of(model, detector)
+    watched = partial(progress, description="looking", errors=console(stderr=True))
+    try:
+        tables = calibrating.calibrate(model, detector, people, *schemes, fewest=FEWEST_CALIBRATED, watched=watched)
+    except ValueError as error:
+        raise typer.BadParameter(str(error).removeprefix("detector="), param_hint="--detector") from None
+    save_calibration(content := BytesIO(), **tables)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(destination, content.getvalue())
+    console().written(destination)
 
 
 def _require_file(destination: str, *sources: str) -> None:

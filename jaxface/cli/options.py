@@ -39,6 +39,13 @@ ContourName = Annotated[
 LossName = Annotated[
     str, one_of(LOSSES, "--loss", "How landmarks count that are far from any likely face, as behind a hand: {}.")
 ]
+CalibrationSource = Annotated[
+    str | None,
+    typer.Option(
+        "--calibration",
+        help="Fit as calibrated, with this file of jaxface model calibrate: how the detector errs on the model.",
+    ),
+]
 SolverName = Annotated[str, one_of(SOLVERS, "--solver", "Solver: {}.")]
 DetectorName = Annotated[str, one_of(DETECTORS, "--detector", "Detector: {}, or one that another package registers.")]
 WhichFaces = Annotated[Which, typer.Option("--faces", help="Every face, or the largest of a photograph.")]
@@ -69,6 +76,10 @@ def fit_options(**chosen):
     """The ``FitOptions``, each by the name of its command line option."""
     from jaxface.fitting import FitOptions
 
+    if chosen.get("calibration") is not None:
+        if (variant := chosen["variant"]) not in ("auto", "calibrated"):
+            raise typer.BadParameter(f"calibrated makes use of it, {variant} does not", param_hint="--calibration")
+        chosen["variant"] = "calibrated"
     try:
         return FitOptions(**chosen)
     except ValueError as error:
@@ -76,12 +87,16 @@ def fit_options(**chosen):
         raise typer.BadParameter(sentence, param_hint=f"--{name}") from None
 
 
-def require_calibration(variant: str, detector: str, model: str | None) -> None:
-    """Refuse ``calibrated`` where no calibration comes along: some do for MediaPipe with the embedded model."""
+def require_calibration(variant: str, detector: str, model: str | None, calibration: str | None) -> None:
+    """Refuse ``calibrated`` where no calibration is given or comes along: some do for MediaPipe with the embedded
+    model."""
+    if calibration is not None:
+        return
     for option, given in (("--detector", None if detector in CALIBRATED else detector), ("--model", model)):
         if variant == "calibrated" and given is not None:
             known = " or ".join(CALIBRATED)
-            said = f"calibrated takes {known} and the embedded model, whose errors are known, not {option} {given}"
+            said = f"calibrated takes {known} and the embedded model, whose errors are known, or --calibration, "
+            said += f"not {option} {given}"
             raise typer.BadParameter(said, param_hint="--variant")
 
 

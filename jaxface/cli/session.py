@@ -14,7 +14,15 @@ from rich.progress import track
 from rich.table import Table
 
 from jaxface.cli.interrupts import interrupts, loading
-from jaxface.cli.terminal import console, face_model, plain_table, print_table, printable, require_writable
+from jaxface.cli.terminal import (
+    console,
+    face_model,
+    plain_table,
+    print_table,
+    printable,
+    require_table,
+    require_writable,
+)
 from jaxface.detection.landmark_files import SUFFIXES
 from jaxface.export.files import Inputs
 from jaxface.fitting import FitOptions
@@ -42,9 +50,11 @@ def run(
     require_writable(output, "--output")
     with loading():
         model = face_model(model_source, "--model", "ibug68")
+        require_table(options, model)
     points = _landmark_files(images, landmarks)
     work = list(zip(images, _folders(images, output), points, strict=True))
-    inputs = Inputs([*images, *chain.from_iterable(points), source_file(model_source)])
+    table = None if options.calibration is None else Path(options.calibration)
+    inputs = Inputs([*images, *chain.from_iterable(points), source_file(model_source), table])
     reports = []
     results, errors = console(), console(stderr=True)
     with ExitStack() as held:

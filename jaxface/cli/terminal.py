@@ -77,6 +77,16 @@ def face_model(source: str | None, argument: str, scheme: str | None = None):
     return model
 
 
+def require_table(options, model) -> None:
+    """Raise before any work is done if the calibration that the options name cannot be had, or is another model's."""
+    from jaxface.fitting.options import table_of
+
+    try:
+        table_of(options, model, "ibug68")
+    except ValueError as error:
+        raise typer.BadParameter(str(error).removeprefix("calibration="), param_hint="--calibration") from None
+
+
 def require_writable(output: Path, option: str) -> None:
     """Raise before any work is done if the output folder cannot be made or written to."""
     from jaxface.pipelines.image import existing_folder

@@ -75,7 +75,7 @@ def measured(model: MorphableModel, landmarks: Landmarks, true: Float[np.ndarray
     tables = offset[..., :2], offset[..., 2:], rise[..., :2], rise[..., 2:], variance[..., :2].mean(axis=-1), both
     points = true.shape[1]
     nothing = np.zeros((0, points, 3)), np.zeros((len(YAWS), 0, points, 3)), np.ones(len(YAWS))
-    apart = Calibration(*(table.astype(np.float32) for table in (*tables, *nothing)))
+    apart = Calibration(*(table.astype(np.float32) for table in (*tables, *nothing)), model=model.name)
     return patterned(model, landmarks, true, apart)
 
 

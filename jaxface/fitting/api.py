@@ -11,12 +11,12 @@ from jax.core import Tracer
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec, get_abstract_mesh
 from jaxtyping import Array, Float
 
-from jaxface.calibration import Calibration, load_calibration
+from jaxface.calibration import Calibration
 from jaxface.camera import project
 from jaxface.fitting.coordinates import Coordinates, coordinates
 from jaxface.fitting.loop import fit_one
 from jaxface.fitting.marching import contour_of, require_contour
-from jaxface.fitting.options import FitOptions, settled
+from jaxface.fitting.options import FitOptions, settled, table_of
 from jaxface.model.contours import CANDIDATES, contour_lines, outermost, outward
 from jaxface.model.morphable import LandmarkModel, MorphableModel
 from jaxface.types import POINTS, FitResult, Landmarks, Scheme
@@ -181,7 +181,7 @@ def at_landmarks(model: MorphableModel, landmarks: Landmarks, options: FitOption
     single = options.solver == "structured" and dtype == jnp.float32 and not traced
     march = options.contour == "march"
     unit = (options.identity_prior / options.expression_prior) ** 0.5
-    table = load_calibration(options.calibration, landmarks.scheme) if options.calibration else None
+    table = table_of(options, model, landmarks.scheme)
     key = landmarks.scheme, dtype, unit, single, march, table
     if traced:
         if march:

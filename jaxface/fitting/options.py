@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from jax.core import Tracer
 
 from jaxface import solvers
-from jaxface.calibration import CALIBRATED, EMBEDDED
+from jaxface.calibration import CALIBRATED, EMBEDDED, Calibration, load_calibration
 from jaxface.model.morphable import MorphableModel
 from jaxface.types import PAPER, Scheme
 
@@ -28,8 +28,8 @@ class FitOptions:
     (``jaxface.calibration``). ``"auto"`` is ``"calibrated"`` where a ``calibration`` is named or one comes along for
     the 68 landmarks, which it does for MediaPipe's with the embedded model; elsewhere, and with another ``contour`` or
     ``loss``, it is the paper's method, ``"2d+3d+p+w"``.
-    ``calibration`` says where these errors are measured: a detector's name, for the embedded model, or a file; ``None``
-    is the landmarks' own detector. The paper's variants make no use of it.
+    ``calibration`` says where these errors are measured: a detector's name, for the embedded model, or the file that
+    ``jaxface model calibrate`` wrote; ``None`` is the landmarks' own detector. The paper's variants make no use of it.
     ``contour`` says what becomes of the 2D contour, which follows the outline that is seen and not the jaw behind it.
     ``"replace"`` is the paper's: p replaces the hidden points by the 3D ones, once. ``"march"``: in every round each
     point pulls what is the model's own outline there by then. It takes the paper's variants and the 68 points.
@@ -107,9 +107,28 @@ def settled(options: FitOptions, model: MorphableModel, scheme: Scheme, detector
     if calibration is None and not comes_along:
         raise ValueError(
             f"calibrated: nothing is known of the errors of {detector or 'an unknown detector'} with the model "
-            f"{model.name!r}; takes landmarks of {' or '.join(CALIBRATED)} with the embedded model, or a calibration"
+            f"{model.name!r}; takes landmarks of {' or '.join(CALIBRATED)} with the embedded model, or a "
+            "calibration, which jaxface model calibrate measures"
         )
     return replace(options, variant=variant, calibration=calibration or detector)
+
+
+def table_of(options: FitOptions, model: MorphableModel, scheme: Scheme) -> Calibration | None:
+    """The calibration that options name, if they do.
+
+    Raises:
+      ValueError: there is none, or a file's is of another model. One that comes along may be named for any, such as a
+        part of the embedded model.
+    """
+    if options.calibration is None:
+        return None
+    table = load_calibration(options.calibration, scheme)
+    if options.calibration not in CALIBRATED and table.model not in (None, model.name):
+        raise ValueError(
+            f"calibration={options.calibration!r}: is of the model {table.model!r}, and {model.name!r} is fitted; "
+            "jaxface model calibrate measures that one's"
+        )
+    return table
 
 
 def joint(options: FitOptions) -> FitOptions:

@@ -1,31 +1,29 @@
 """The ablation from people, or from AFLW2000-3D's landmarks, to tables, JSON and a picture."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import jax
 import numpy as np
-from jaxtyping import Bool
 from PIL import Image
 
-from jaxface.calibration import Calibration, load_calibration, save_calibration
+from jaxface.calibration import load_calibration, save_calibration
 from jaxface.camera import project
-from jaxface.detection.faces import stacked
-from jaxface.detection.mediapipe import sparse_landmarks
-from jaxface.detection.registry import opened
 from jaxface.evaluation import aflw2000
 from jaxface.evaluation.ablation import Cell, ShapeError, by_yaw, fits
 from jaxface.evaluation.noise import measured, simulated
-from jaxface.evaluation.subjects import NODDING_DEG, Subjects, subjects
+from jaxface.evaluation.subjects import NODDING_DEG, subjects
 from jaxface.export.files import atomic_write, png
 from jaxface.export.records import json_file, plain, versions
 from jaxface.fitting import FitOptions, vertices
+from jaxface.fitting.options import table_of
 from jaxface.model.morphable import MorphableModel
 from jaxface.model.readers.checks import ModelFileError, numbers
 from jaxface.model.readers.npz import read_npz
+from jaxface.pipelines.calibrating import calibrate, detected
 from jaxface.rendering.error_map import draw_errors
-from jaxface.rendering.people import PIXELS_A_MM, Painter
-from jaxface.types import POINTS, FitResult, Landmarks, Scheme
+from jaxface.types import FitResult, Landmarks, Scheme
 
 JSON, PICTURE, CALIBRATION = "ablation.json", "ablation.png", "calibration.npz"
 _SHOWN_YAWS = (0.0, 40.0, 65.0)
@@ -47,39 +45,6 @@ class Report:
     tables: dict[str, dict[str, dict[str, Cell]]] = field(default_factory=dict)
 
 
-def detected(people: Subjects, detector: str, scheme: Scheme = "ibug68") -> tuple[Landmarks, Bool[np.ndarray, "n"]]:
-    """The landmarks that a detector gives of subjects' photographs, a batch of those found, and which these are (n,).
-
-    Raises:
-      ValueError: it finds none, or there is no such detector.
-    """
-    painter, faces = Painter(people), []
-    with opened(detector, scheme) as looking:
-        for index in range(len(people)):
-            found = looking.detect(painter.photograph(index))
-            faces.append(found[0] if found else None)
-    kept = [face for face in faces if face is not None]
-    if not kept:
-        raise ValueError(f"detector={detector!r}: finds none of {len(people)} people of {people.model.name}")
-    return stacked(kept), np.array([face is not None for face in faces])
-
-
-def of_scheme(landmarks: Landmarks, scheme: Scheme) -> Landmarks:
-    """A batch of landmarks as it is, or of MediaPipe's 478 the 68 points."""
-    if scheme == landmarks.scheme:
-        return landmarks
-    return stacked([sparse_landmarks(points, landmarks.detector) for points in np.asarray(landmarks.xyz)])
-
-
-def calibrate(model: MorphableModel, detector: str, count: int, *schemes: Scheme) -> dict[Scheme, Calibration]:
-    """The calibrations of a detector and a model, by scheme, measured on the model's own people of even seed; of both
-    schemes only where MediaPipe gives them."""
-    people = subjects(model, count, tilt_deg=NODDING_DEG)
-    landmarks, found = detected(people, detector, max(schemes, key=POINTS.__getitem__))
-    true = lambda scheme: PIXELS_A_MM * people.seen(people.points(scheme))[found]
-    return {scheme: measured(model, of_scheme(landmarks, scheme), true(scheme)) for scheme in schemes}
-
-
 def ablate_people(
     whose: MorphableModel,
     model: MorphableModel,
@@ -89,6 +54,7 @@ def ablate_people(
     scheme: Scheme = "ibug68",
     calibration: str | None = None,
     options: FitOptions = FitOptions(),
+    watched: Callable[[range], Iterable[int]] = iter,
 ) -> Report:
     """Fit a model to people of a model, of odd seed, and write what is found into a folder.
 
@@ -101,22 +67,22 @@ def ablate_people(
       calibration: what the variant ``calibrated`` uses (``FitOptions``); None: it is measured on as many people of the
         fitted model, of even seed, and written beside.
       options: of all fits but for the variant and the calibration; ``contour`` is that of the paper's variants.
+      watched: is given the indices of people, and goes through them as their photographs are looked at.
     """
-    if calibration is not None:
-        load_calibration(calibration, scheme)  # a wrong one is said before any work is done
+    table_of(replace(options, calibration=calibration), model, scheme)  # a wrong one is said before any work is done
     folder.mkdir(parents=True, exist_ok=True)
     people = subjects(whose, count, odd=True)
     if detector is None:
         noise = load_calibration("mediapipe", scheme)
         landmarks, found = simulated(people, noise, scheme), np.ones(count, bool)
     else:
-        landmarks, found = detected(people, detector, scheme)
+        landmarks, found = detected(people, detector, scheme, watched)
     if calibration is None:
         if detector is None:
             own = subjects(model, count, tilt_deg=NODDING_DEG)
             tables = {scheme: measured(model, simulated(own, noise, scheme), own.seen(own.points(scheme)))}
         else:
-            tables = calibrate(model, detector, count, scheme)
+            tables = calibrate(model, detector, count, scheme, watched=watched)
         calibration = str((folder / CALIBRATION).resolve())
         save_calibration(calibration, **tables)
     results = fits(model, landmarks, replace(options, calibration=calibration))

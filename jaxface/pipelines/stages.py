@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from jaxface.detection.faces import stacked
+from jaxface.detection.landmark_sources import origin
 from jaxface.detection.reading import read_image, readable
 from jaxface.export.parquet import face_rows, failure_rows, schema, write_rows
 from jaxface.export.records import versions
@@ -182,10 +183,13 @@ def written(write_s: float) -> Tally:
 
 @lru_cache(maxsize=1)
 def record(settings: Settings) -> dict:
-    """The settings as plain JSON values, and what tells their model from another of its name."""
-    told = described(model_of(settings.model), settings.model)
+    """The settings as plain JSON values, and what tells their model, and a calibration's file, from another of its
+    name."""
+    told = {"model": described(model_of(settings.model), settings.model)}
+    if (table := Path(settings.fit.calibration or "")).is_file():
+        told["calibration"] = origin(table)
     asked = asdict(replace(settings, fit=options_of(settings)))
-    return {"model": told, "settings": {name: value for name, value in asked.items() if name != "model"}}
+    return told | {"settings": {name: value for name, value in asked.items() if name != "model"}}
 
 
 def options_of(settings: Settings) -> FitOptions:
