@@ -10,7 +10,15 @@ import pytest
 
 import jaxface
 from jaxface import camera
-from jaxface.calibration import YAWS, Calibration, corrected, independent, load_calibration, save_calibration
+from jaxface.calibration import (
+    CALIBRATED,
+    YAWS,
+    Calibration,
+    corrected,
+    independent,
+    load_calibration,
+    save_calibration,
+)
 from jaxface.evaluation import common_errors
 from jaxface.evaluation.noise import mean_face, measured, simulated
 from jaxface.evaluation.subjects import subjects
@@ -280,11 +288,36 @@ def some():
     return replace(a_calibration(), patterns=patterns, gains=gains), rotation, rng.normal(size=(68, 3)) * 40
 
 
+def off_ahead(model, scheme, table):
+    """How far apart, in mm, a face's corrected landmarks are whose yaw is next to 0, on the one side and the other."""
+    there, rng = model.at_landmarks(scheme), np.random.default_rng(8)
+    points = np.asarray(there.centred) + 3 * rng.normal(size=there.centred.shape)
+
+    def corrected_at(yaw):
+        rotation, one = camera.rotation_from_euler(jnp.array([12.0, yaw, 5.0])), jnp.ones(())
+        xyz = jnp.asarray(np.asarray(rotation) @ points, jnp.float32)
+        xyz, _, _ = corrected(table, scheme, one, rotation, xyz[:2], xyz, None)
+        return independent(table, there, one, rotation, xyz, None)
+
+    return float(jnp.abs(corrected_at(1e-4) - corrected_at(-1e-4)).max())
+
+
+@pytest.mark.parametrize("scheme", POINTS)
+@pytest.mark.parametrize("detector", CALIBRATED)
+def test_the_two_sides_meet_straight_ahead(model, detector, scheme):
+    """But for what half precision leaves."""
+    table = load_calibration(detector, scheme)
+    aside = table.offset_3d.copy()
+    aside[:, 30, 0] += 5
+    assert off_ahead(model, scheme, table) < 0.02
+    assert off_ahead(model, scheme, replace(table, offset_3d=aside)) > 1
+
+
 class TestCommonErrors:
     def test_they_are_found_and_taken_off(self, small, many, shapes):
         amounts = np.random.default_rng(4).normal(size=(MANY, 2)) * AMOUNT
         table = measured(small, erring(many, amounts, shapes), many.seen(many.points()))
-        assert table.own.max() < 0.3
+        assert table.own.max() < 0.3 and off_ahead(small, "ibug68", table) < 2e-3
         others = subjects(small, MANY, odd=True)
         faces = erring(others, np.random.default_rng(6).normal(size=(MANY, 2)) * AMOUNT, shapes)
         before = left_over(small, others, replace(table, patterns=0 * table.patterns), faces)

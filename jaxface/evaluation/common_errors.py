@@ -25,7 +25,7 @@ from jaxface.fitting.uncertainty import pose_motion
 from jaxface.model.correspondences import MIRRORS
 from jaxface.model.morphable import LandmarkModel
 
-_KEPT = 40
+_KEPT = 56
 """So many patterns of common errors are kept, those that take off most."""
 _ANY_POSE = 1e4
 """Variance of a pose that may be anything, mm²."""
@@ -66,7 +66,9 @@ def common_errors(
     narrow = (_PLAIN.identity_prior / _PLAIN.expression_prior) ** 0.5  # an expression, its prior's standard deviation
     moved = flat * np.where(np.arange(flat.shape[1]) < there.identity_size, 1, narrow)
 
-    across = lambda rows: (rows.reshape(-1, *mean.shape)[:, MIRRORS[there.scheme]] * [-1, 1, 1]).reshape(rows.shape)
+    sides, signs = MIRRORS[there.scheme], np.array([-1, 1, 1])
+    across = lambda rows: (rows.reshape(-1, *mean.shape)[:, sides] * signs).reshape(rows.shape)
+    both_ways = lambda matrix: across(across(matrix).T).T
     errors, faces = (np.concatenate([rows, across(rows)]) for rows in (errors, faces))
     yaw, faces = np.concatenate([yaw, -yaw]), faces @ span
     gains, own, lack, told = [], [], [], 0
@@ -75,17 +77,21 @@ def common_errors(
         share /= share.sum()
         usual = share @ faces
         answer, rest = _answer(errors - share @ errors, faces - usual, share, still)
-        lack.append(-answer @ usual)
+        missing = -answer @ usual
         answer, shape = answer @ span.T, still(rest)
         alone, seen = _by_chance(shape, share), (shape.T * share) @ shape
         spread = (1 - alone) * seen + np.diag(alone * np.diag(seen) + _EXACT)
         answered = answer @ moved
         shown = moved + still(answered.T).T
         common = answered @ shown.T + (1 - alone) * (rest.T * share) @ shape
-        gains.append(np.linalg.solve(shown @ shown.T + spread + _ANY_POSE * pose @ pose.T, common.T).T)
+        gain = np.linalg.solve(shown @ shown.T + spread + _ANY_POSE * pose @ pose.T, common.T).T
+        told += gain @ common.T
+        if at == 0:  # where the two sides meet, though a model's expressions are not quite each other's mirror images
+            gain, missing = (gain + both_ways(gain)) / 2, (missing + across(missing)) / 2
+        gains.append(gain)
+        lack.append(missing)
         own.append(max(alone, _OWN))
-        told += gains[-1] @ common.T
-    patterns = np.linalg.eigh(told)[1][:, -_KEPT:].T
+    patterns = np.linalg.eigh(told + both_ways(told))[1][:, -_KEPT:].T  # each symmetric, or the opposite
     at_landmarks = lambda rows, *axes: np.asarray(rows, np.float32).reshape(*axes, *mean.shape)
     gains = at_landmarks(patterns @ np.stack(gains), len(YAWS), -1)
     return at_landmarks(patterns, -1), gains, np.asarray(own, np.float32), at_landmarks(lack, -1)

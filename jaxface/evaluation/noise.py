@@ -29,6 +29,8 @@ _UPRIGHT = 0.05
 """A tilt counts for little until the squares of people's tilts at a yaw sum up to more than this."""
 _STIFF = 1e6
 """A prior that leaves the mean face."""
+_ACROSS = [-1, 1, -1, 1, 1]
+"""Signs of a mirror image's errors: x and y of the 2D, x, y and z of the 3D points."""
 _BEHIND = 2.0
 """A point that looks away is found so many times less exactly in the simulation of a 2D detector."""
 
@@ -70,7 +72,7 @@ def _outline(people: Subjects) -> Float[np.ndarray, "n 17 2"]:
 
 def measured(model: MorphableModel, landmarks: Landmarks, true: Float[np.ndarray, "n L 3"]) -> Calibration:
     """The calibration of landmarks, a batch, against where the points are, in the camera frame in pixels."""
-    offset, rise, variance = _by_pose(*upright_errors(model, landmarks, true))
+    offset, rise, variance = _by_pose(*upright_errors(model, landmarks, true), landmarks.scheme)
     both = np.stack([variance[..., 2:4].mean(axis=-1), variance[..., 4]], axis=-1)
     tables = offset[..., :2], offset[..., 2:], rise[..., :2], rise[..., 2:], variance[..., :2].mean(axis=-1), both
     points = true.shape[1]
@@ -79,9 +81,13 @@ def measured(model: MorphableModel, landmarks: Landmarks, true: Float[np.ndarray
     return patterned(model, landmarks, true, apart)
 
 
-def _by_pose(errors: Float[np.ndarray, "n L k"], yaw: Float[np.ndarray, "n"], tilted: Float[np.ndarray, "n"]):
+def _by_pose(
+    errors: Float[np.ndarray, "n L 5"], yaw: Float[np.ndarray, "n"], tilted: Float[np.ndarray, "n"], scheme: Scheme
+):
     """The errors' mean at each of the ``YAWS`` of a head without a tilt, what a unit of the sine of the tilt adds to
-    it, and their variance about both: (Y, L, k) each."""
+    it, and their variance about both: (Y, L, 5) each. Straight ahead, where the two sides meet, mirror images count as
+    much."""
+    met = lambda table, signs: np.concatenate([(table[:1] + table[:1, MIRRORS[scheme]] * signs) / 2, table[1:]])
     share = _share(yaw)
     weight = share.sum(axis=0)
     enough = np.nonzero(weight >= min(_FEWEST, weight.max()))[0]
@@ -92,8 +98,9 @@ def _by_pose(errors: Float[np.ndarray, "n L k"], yaw: Float[np.ndarray, "n"], ti
     beyond = there * (tilted[:, None] - usual)
     rise = np.einsum("ny,nlk->ylk", beyond, errors) / (_UPRIGHT + tilted @ beyond)[:, None, None]
     offset = np.einsum("ny,nlk->ylk", part, errors) - usual[:, None, None] * rise
+    offset, rise = met(offset, _ACROSS), met(rise, _ACROSS)
     known = np.einsum("ny,ylk->nlk", share, offset) + np.einsum("n,ny,ylk->nlk", tilted, share, rise, optimize=True)
-    return offset, rise, np.einsum("ny,nlk->ylk", part, np.square(errors - known))
+    return offset, rise, met(np.einsum("ny,nlk->ylk", part, np.square(errors - known)), 1)
 
 
 def patterned(model: MorphableModel, landmarks: Landmarks, true: Float[np.ndarray, "n L 3"], table: Calibration):
@@ -140,7 +147,7 @@ def upright_errors(model: MorphableModel, landmarks: Landmarks, true: Float[np.n
         x, y = error[..., 0], error[..., 1]
         errors += [(cos * x + sin * y)[..., None], (cos * y - sin * x)[..., None], error[..., 2:]]
     error = np.concatenate(errors, axis=-1)
-    return _to_right(error, landmarks.scheme, yaw, [-1, 1, -1, 1, 1]), np.abs(yaw), np.asarray(tilt(pose.rotation))
+    return _to_right(error, landmarks.scheme, yaw, _ACROSS), np.abs(yaw), np.asarray(tilt(pose.rotation))
 
 
 def _to_right(rows: np.ndarray, scheme: Scheme, yaw: np.ndarray, signs: list[int]) -> np.ndarray:
