@@ -71,9 +71,11 @@ def test_every_variant_finds_the_pose(small, face, variant):
     assert rms_mm(small, result, truth) < 5
 
 
-def test_a_round_that_still_moves_the_landmarks_has_not_converged(small, face):
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_a_round_that_still_moves_the_landmarks_has_not_converged(small, face, rounds):
+    """The second by tenths of a millimetre, which are hundredths of a face's radius or less."""
     landmarks, _ = face(seed=2, euler_deg=(5, 35, -10))
-    assert Status(int(jaxface.fit(small, landmarks, FitOptions(iterations=1)).status)) is Status.MAX_ITERATIONS
+    assert Status(int(jaxface.fit(small, landmarks, FitOptions(iterations=rounds)).status)) is Status.MAX_ITERATIONS
 
 
 def test_dense_landmarks(small, face):
@@ -310,16 +312,6 @@ def test_the_widest_priors_that_are_taken_leave_a_fit_in_finite_numbers(small, f
     assert Status(int(result.status)).fitted
     held, free = sorted((np.linalg.norm(result.identity), np.linalg.norm(result.expression)))
     assert held < 1e-6 < 0.1 < free
-
-
-def test_types_are_not_left_to_promotion(small, face):
-    landmarks = face()[0]
-    pictures, result = jax.tree.map(lambda leaf: leaf[None], landmarks), jaxface.fit(small, landmarks)
-    with jax.numpy_dtype_promotion("strict"):
-        for options in {"calibration": "mediapipe"}, {"loss": "robust"}, {"contour": "march"}, {"solver": "optax"}:
-            jax.eval_shape(lambda points, options=FitOptions(**options): jaxface.fit(small, points, options), landmarks)
-        jax.eval_shape(lambda points: jaxface.fit_sequence(small, points, smoothness=1.0), pictures)
-        jax.eval_shape(lambda fitted: jaxface.uncertainty(small, fitted), result)
 
 
 @pytest.mark.parametrize("detector", CALIBRATED)

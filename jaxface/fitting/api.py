@@ -99,8 +99,8 @@ def outline(model: MorphableModel, result: FitResult) -> Float[Array, "*b 17 2"]
     kept = _AT_LANDMARKS.setdefault(model, {})
     here = "lines", get_abstract_mesh()
     if here not in kept:
-        with jax.ensure_compile_time_eval():
-            kept[here] = contour_lines(model), outward(model.landmark_positions(model.mean, "ibug68"))
+        own = jax.tree.map(np.asarray, model)
+        kept[here] = contour_lines(own), outward(own.landmarks["ibug68"].on(own.triangles, own.mean))
     embedding, along = kept[here]
     lined = replace(model, landmarks={"lines": embedding})
     points = lined.landmark_positions(vertices(model, result, camera=True), "lines")[..., :2]
@@ -128,7 +128,7 @@ def _fit_batch(
     def many(model, axes, landmarks):
         one = lambda face: fit_one(model, axes, face, options)[0]
         count = landmarks.xy.shape[0]
-        parts = [part for part in CPU_FACES if count % part == 0] if on_cpu else []
+        parts = [part for part in CPU_FACES if count % part == 0] if on_cpu and isinstance(count, int) else []
         return jax.lax.map(one, landmarks, batch_size=parts[-1]) if parts else jax.vmap(one)(landmarks)
 
     if split is None:
@@ -148,8 +148,8 @@ def _split(xy: Array | np.ndarray, options: FitOptions) -> NamedSharding | None:
         split = NamedSharding(placed.mesh, PartitionSpec(placed.spec[0]))
     elif not get_abstract_mesh().empty or not isinstance(xy, Tracer) and getattr(xy, "committed", False):
         return None  # somebody said where
-    elif len(xy) % len(devices) or len(devices) == 1:
-        return None
+    elif len(devices) == 1 or not isinstance(count := xy.shape[0], int) or count % len(devices):
+        return None  # a size that is a symbol, in an export, may be any
     else:
         split = NamedSharding(Mesh(np.array(devices), "faces"), PartitionSpec("faces"))
     # The other solvers call LAPACK, which in a loop stands still for good on several CPU devices: they share threads.
@@ -195,7 +195,10 @@ def at_landmarks(model: MorphableModel, landmarks: Landmarks, options: FitOption
     if here not in kept:
         with jax.ensure_compile_time_eval():
             arrays = _restricted(jax.tree.map(np.asarray, model), *key)  # in NumPy, which has nothing to compile
-            kept[here] = jax.device_put(arrays)
+            arrays = jax.device_put(arrays)
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arrays)):
+            return arrays  # of a shard_map outside of jit, beyond which they mean nothing
+        kept[here] = arrays
     return kept[here]
 
 
@@ -221,7 +224,8 @@ def floating(landmarks: Landmarks, model: MorphableModel) -> Landmarks:
     arrays of them; but copied, as it may read them after it has returned."""
     # A file's bytes may go the other way.
     native = (np.empty(0, leaf.dtype.newbyteorder("=")) for leaf in jax.tree.leaves(landmarks))
-    kind = jnp.result_type(model.mean, *native, jnp.float32)
+    with jax.numpy_dtype_promotion("standard"):
+        kind = jnp.result_type(model.mean, model.identity, model.expression, *native, jnp.float32)
 
     def as_float(leaf):
         return leaf.astype(kind) if isinstance(leaf, jax.Array) else np.array(leaf, kind)

@@ -10,7 +10,6 @@ all that is known of these holds.
 from dataclasses import replace
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -41,8 +40,7 @@ def require_contour(name: str, scheme: str) -> None:
 
 def contour_of(model: MorphableModel, there: LandmarkModel, mixing: Float[Any, "N N"]) -> Contour:
     """A model's contour in the coordinates of a fit, in NumPy; ``there`` is the model at its 68 points."""
-    lines = jax.tree.map(np.asarray, contour_lines(model))
-    lined = replace(model, landmarks={there.scheme: lines}).at_landmarks(there.scheme)
+    lined = replace(model, landmarks={there.scheme: contour_lines(model)}).at_landmarks(there.scheme)
 
     def from_landmark(candidates, landmarks):
         each = candidates.reshape(-1, CANDIDATES, *candidates.shape[1:])

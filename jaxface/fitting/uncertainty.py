@@ -167,9 +167,9 @@ def _default_scheme(model: MorphableModel) -> Scheme:
 
 @partial(jax.jit, static_argnames=("scheme", "options"))
 def _uncertainty(model, result, scheme: Scheme, options: FitOptions, errors: Errors) -> Uncertainty:
-    dtype = jnp.result_type(model.mean.dtype, result.identity.dtype)
+    dtype = jnp.result_type(model.mean, model.identity, model.expression, result.identity)
     as_wide = lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
-    model, result = jax.tree.map(as_wide, (model, result))
+    model, result, errors = jax.tree.map(as_wide, (model, result, jax.tree.map(jnp.asarray, errors)))
     there = model.at_landmarks(scheme)
     pose, size, weight = result.pose, there.basis.shape[-1], result.landmark_weight
     moved = motion(there, result, jnp.ones_like(there.mean[:, 0]) if weight is None else weight)

@@ -55,9 +55,7 @@ def contour_lines(model: MorphableModel) -> Embedding:
         chosen = np.abs(length - np.linspace(0, length[-1], CANDIDATES)[:, None]).argmin(axis=1)
         triangles.append(row[chosen])
         weights.append(barycentric[chosen])
-    return Embedding(
-        jnp.asarray(np.concatenate(triangles), jnp.int32), jnp.asarray(np.concatenate(weights), jnp.float32)
-    )
+    return Embedding(np.concatenate(triangles).astype(np.int32), np.concatenate(weights).astype(np.float32))
 
 
 def outward(points: Float[Array | np.ndarray, "68 3"]) -> Float[np.ndarray, "2 17"]:

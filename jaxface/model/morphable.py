@@ -20,8 +20,8 @@ from jaxface.types import AnyArray, Scheme
 class Embedding:
     """L points that ride on a mesh: ``triangle[i]`` is a row of the model's triangles, ``barycentric[i]`` sums to 1."""
 
-    triangle: Int[Array, "L"]
-    barycentric: Float[Array, "L 3"]
+    triangle: Int[Array | np.ndarray, "L"]
+    barycentric: Float[Array | np.ndarray, "L 3"]
 
     def on(self, triangles: AnyArray, vertices: Float[np.ndarray, "*b V 3"]) -> Float[np.ndarray, "*b L 3"]:
         """The points on meshes of these triangles, in NumPy and in the vertices' precision."""
