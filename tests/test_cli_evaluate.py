@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 
 import jax.numpy as jnp
@@ -155,6 +156,14 @@ class TestManyPairs:
         record = json.loads((tmp_path / "out/evaluation.json").read_text())
         each = [pair["rmse_mm"] for pair in record["pairs"]]
         assert record["summary"]["all"]["rmse_mm"] == pytest.approx(np.mean(each))
+
+    def test_names_that_are_no_text_are_written_as_such(self, run, tmp_path, face, small_pictures):
+        for folder in "predicted", "true":
+            write(tmp_path / folder / os.fsdecode(b"\xff.ply"), face)
+            write(tmp_path / folder / "ok.ply", face)
+        assert run("predicted", "true", "-o", "out").exit_code == 0
+        record = json.loads((tmp_path / "out/evaluation.json").read_text())
+        assert [pair["name"] for pair in record["pairs"]] == ["ok", r"\xff"]
 
     def test_a_truth_without_a_prediction_has_failed(self, run, tmp_path, face, chubby):
         write(tmp_path / "fits/a.ply", chubby)

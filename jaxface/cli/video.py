@@ -125,7 +125,7 @@ def _table(report) -> Table:
 
 
 def _rates(report) -> str:
-    rate = lambda seconds: f"{report.frames / seconds:.0f}"
+    rate = lambda seconds: f"{report.frames / seconds:.3g}"
     both = report.detect_s + report.fit_s
     return (
         f"{report.frames} frames: {rate(both)} frames/s found and fitted "

@@ -3,6 +3,7 @@
 import os
 import xml.etree.ElementTree as xml
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +140,8 @@ def _read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if path.suffix.lower() not in MESHES:
         raise ValueError(f"mesh {path}: takes a name that ends in {', '.join(MESHES)}")
     try:
-        mesh = trimesh.load_mesh(path, process=False, maintain_order=True, skip_materials=True)
+        content, kind = BytesIO(path.read_bytes()), path.suffix[1:].lower()  # the file's name may be no text
+        mesh = trimesh.load_mesh(content, file_type=kind, process=False, maintain_order=True, skip_materials=True)
         vertices, triangles = np.array(mesh.vertices, np.float64), np.array(mesh.faces, np.int64)
     except Exception as error:  # the readers of many formats raise what they like
         raise ValueError(f"mesh {path}: cannot be read ({error or type(error).__name__})") from None

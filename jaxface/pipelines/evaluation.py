@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxface.detection.reading import readable
 from jaxface.evaluation import aflw2000
 from jaxface.evaluation.datasets import Pair, aflw2000_truth
 from jaxface.evaluation.faces import load_points, read_face
@@ -91,11 +92,11 @@ def write_report(path: Path, protocol: str, reports: list[PairReport]) -> None:
     """Write what was measured as JSON."""
     pairs = [
         {
-            "name": report.pair.name,
-            "group": report.pair.group or None,
-            "predicted": str(report.pair.predicted),
-            "true": str(report.pair.true),
-            "error": report.error,
+            "name": readable(report.pair.name),
+            "group": readable(report.pair.group) or None,
+            "predicted": readable(str(report.pair.predicted)),
+            "true": readable(str(report.pair.true)),
+            "error": None if report.error is None else readable(report.error),
             "vertices": 0 if report.distances is None else len(report.distances),
             "scale": report.scale,
             "seconds": round(report.seconds, 3),
@@ -104,7 +105,7 @@ def write_report(path: Path, protocol: str, reports: list[PairReport]) -> None:
         for report in reports
     ]
     means = {
-        group: {f"{name}_mm": value for name, value in found.items()}
+        readable(group): {f"{name}_mm": value for name, value in found.items()}
         for group, found in summary(reports, protocol).items()
     }
     _write_json(path, {"protocol": protocol, "pairs": pairs, "summary": means})
@@ -192,7 +193,7 @@ def _prediction(folder: Path, name: str, true: np.ndarray, model: MorphableModel
 def write_aflw2000(path: Path, report: Aflw2000Report) -> None:
     """Write what was measured as JSON."""
     record = {"protocol": "aflw2000", "nme_percent": report.nme, "pose_deg": report.pose, "faces": report.faces}
-    _write_json(path, record | {"errors": report.errors})
+    _write_json(path, record | {"errors": [readable(error) for error in report.errors]})
 
 
 def _write_json(path: Path, record: dict) -> None:
