@@ -26,10 +26,9 @@ from rich.progress import track
 
 import jaxface
 from benchmarks.opponents.eos_surrey import Surrey
-from jaxface.calibration import save_calibration
+from jaxface.calibration import CALIBRATED, save_calibration
 from jaxface.camera import FRONTAL
 from jaxface.cli.ablation import table
-from jaxface.cli.choices import CALIBRATED
 from jaxface.evaluation.ablation import MEAN_FACE, ShapeError, by_yaw
 from jaxface.evaluation.noise import mean_face
 from jaxface.evaluation.subjects import subjects

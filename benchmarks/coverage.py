@@ -32,9 +32,8 @@ from scipy.optimize import minimize
 
 import jaxface
 from benchmarks.generalisation import Correspondence
-from jaxface.calibration import load_calibration
+from jaxface.calibration import CALIBRATED, load_calibration
 from jaxface.camera import rotation_from_euler
-from jaxface.cli.choices import CALIBRATED
 from jaxface.evaluation.alignment import rigid
 from jaxface.evaluation.noise import simulated
 from jaxface.evaluation.protocols import CROP_MM

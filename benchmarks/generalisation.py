@@ -26,6 +26,7 @@ from jaxface.evaluation.alignment import undone
 from jaxface.evaluation.protocols import CROP_MM
 from jaxface.model.correspondences import NOSE_TIP
 from jaxface.model.registration import register, shape_of, similarity
+from jaxface.model.surfaces import triangle_normals
 from jaxface.rendering.components import extreme
 
 SUBJECTS = 200
@@ -77,14 +78,13 @@ def folds(model, people: int = 50) -> list[float]:
     mean, basis, triangles = (np.asarray(field) for field in (model.mean, model.identity, model.triangles))
     tip = np.asarray(model.landmark_positions(model.mean, "ibug68"))[NOSE_TIP]
     face = triangles[(np.linalg.norm(mean - tip, axis=1) < CROP_MM)[triangles].all(axis=1)]
-    normals = lambda v: np.cross(v[face[:, 1]] - v[face[:, 0]], v[face[:, 2]] - v[face[:, 0]])
-    own = normals(mean)
+    own = triangle_normals(mean, face)
     turned = []
     for seed in range(people):
         rng = np.random.default_rng(seed)
         person = rng.normal(size=basis.shape[-1])
         drawn = [mean + basis @ coefficients for coefficients in (person, extreme(model, person, rng), 3 * person)]
-        turned.append([100 * ((normals(vertices) * own).sum(axis=1) < 0).mean() for vertices in drawn])
+        turned.append([100 * ((triangle_normals(vertices, face) * own).sum(axis=1) < 0).mean() for vertices in drawn])
     return np.mean(turned, axis=0).tolist()
 
 

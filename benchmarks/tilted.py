@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 import jaxface
+from jaxface.calibration import CALIBRATED
 from jaxface.camera import rotation_from_euler
-from jaxface.cli.choices import CALIBRATED
 from jaxface.evaluation.ablation import ShapeError
 from jaxface.evaluation.subjects import TILT_DEG, subjects
 from jaxface.pipelines.calibrating import detected

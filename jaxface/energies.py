@@ -101,12 +101,6 @@ def pose_at(tangent: Float[Array, "4"], scale: Float[Array, ""], rotation: Float
     return scale * jnp.exp(tangent[3]), turned(turn / (1 + square), rotation)
 
 
-def pose_displacement(tangent, scale, rotation, points: Float[Array, "3 L"], target: Float[Array, "3 L"]):
-    """How far centred model points, in the pose that a step from a start leads to, are from their targets: (3, L)."""
-    scale, rotation = pose_at(tangent, scale, rotation)
-    return scale * turned(rotation, points) - target
-
-
 @pytree
 class ShapeProblem:
     """Eq. 4 in the coefficients at a fixed pose, seen from a start: ridge regression.
@@ -137,8 +131,9 @@ def shape_displacement(coefficients: Float[Array, "N"], problem: ShapeProblem) -
 
 
 def pose_residual(tangent, scale, rotation, points: Float[Array, "3 L"], target: Target) -> Float[Array, "3*L"]:
-    """Eq. 4 at fixed points as residuals, of a step from a start (``pose_at``)."""
-    return whitened(pose_displacement(tangent, scale, rotation, points, target.points), target)
+    """Eq. 4 at fixed centred points as residuals, of a step from a start (``pose_at``)."""
+    scale, rotation = pose_at(tangent, scale, rotation)
+    return whitened(scale * turned(rotation, points) - target.points, target)
 
 
 def shape_residual(coefficients: Float[Array, "N"], problem: ShapeProblem) -> Float[Array, "M"]:

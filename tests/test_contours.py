@@ -5,20 +5,14 @@ from dataclasses import replace
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.ndimage import distance_transform_edt
+from drawn_ends import NEAR_MM, PIXELS_A_MM, SIDE, distance_mm
 
 from jaxface.camera import rotation_from_euler
 from jaxface.model import load_model
 from jaxface.model.contours import CANDIDATES, contour_lines
 from jaxface.model.correspondences import JAW
-from jaxface.rendering.rasterizer import rasterize
 
-PIXELS_A_MM, SIDE = 2.0, 560
 YAWS = (15.0, 30.0, 45.0, 60.0, 75.0, -15.0, -30.0, -45.0, -60.0, -75.0)
-NEAR_MM = 2.0
-"""1 % of a face's size."""
-EDGE_MM = 4.0
-"""Where the depth falls by so much from one pixel to the next, something ends."""
 
 
 @pytest.fixture(scope="module", params=[None, "ict_face.npz", "sfm/sfm_shape_3448.bin"])
@@ -42,17 +36,6 @@ def test_lines_run_outward_to_the_contour_landmarks(lined):
     assert (np.linalg.norm(np.diff(points, axis=1), axis=-1) < 15).all()
 
 
-def outline(vertices, triangles):
-    """(SIDE, SIDE) mm, how far each pixel is from the next place where the drawn mesh hides something behind it."""
-    fragments = rasterize(vertices, triangles, SIDE, SIDE)
-    depth = np.full((SIDE, SIDE), np.inf)
-    depth[fragments.covered] = fragments.interpolate(vertices[:, 2:], triangles)[:, 0]
-    behind = np.stack([np.roll(depth, step, axis) for axis in (0, 1) for step in (-1, 1)]).max(axis=0)
-    with np.errstate(invalid="ignore"):
-        ends = fragments.covered & (behind - depth > EDGE_MM * PIXELS_A_MM)
-    return distance_transform_edt(~ends) / PIXELS_A_MM
-
-
 def gaps(model, pitch, yaw):
     """mm from the outermost candidate of each line whose landmark the pose hides to the outline. Outermost: along the
     line's direction in the picture. Ears, neck and the back of the head are cut off."""
@@ -60,7 +43,7 @@ def gaps(model, pitch, yaw):
     front = mean[triangles, 2].min(axis=1) > points[[0, 16], -1, 2].mean()
     rotation = np.asarray(rotation_from_euler(jnp.array([pitch, yaw, 0.0])))
     place = lambda vertices: (PIXELS_A_MM * vertices @ rotation.T + [SIDE / 2, SIDE / 2, 0]).astype(np.float32)
-    distance = outline(place(mean), triangles[front])
+    distance = distance_mm(place(mean), triangles[front])
     normals = np.asarray(model.at_landmarks("ibug68").normals)[JAW]
     (a, b), (c, d) = rotation[:2, :2]
     outward = (points[:, -1] - points[:, 0])[:, :2] @ np.array([[d, -c], [-b, a]]) * np.sign(a * d - b * c)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.ndimage import distance_transform_edt
+from drawn_ends import NEAR_MM, PIXELS_A_MM, SIDE, distance_mm
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 from slopes import assert_slope, outcome
@@ -22,16 +22,10 @@ from jaxface.model.contours import CANDIDATES, contour_lines
 from jaxface.model.correspondences import JAW
 from jaxface.rendering.overlay import DETECTED_2D, overlay
 from jaxface.rendering.posed import seen_landmarks
-from jaxface.rendering.rasterizer import rasterize
 
 pytestmark = pytest.mark.usefixtures("run_once")
 
 YAWS = (-90.0, -75.0, -60.0, -45.0, -30.0, 30.0, 45.0, 60.0, 75.0, 90.0)
-NEAR_MM = 2.0
-"""1 % of a face's size."""
-EDGE_MM = 4.0
-"""Where the depth falls by so much from one pixel to the next, something ends."""
-SIDE = 560
 LONG = FitOptions("2d+3d", contour="march", iterations=60, identity_prior=10.0, expression_prior=10.0)
 SURE = Calibration(
     *(
@@ -58,16 +52,6 @@ def true_face(truth, scale, rotation, shift):
     return jaxface.FitResult(number(truth["identity"]), number(truth["expression"]), pose, **blank)
 
 
-def ends(vertices, triangles):
-    """(SIDE, SIDE) pixels, how far each pixel is from the next place where the drawn mesh hides something behind it."""
-    fragments = rasterize(vertices.astype(np.float32), triangles, SIDE, SIDE)
-    depth = np.full((SIDE, SIDE), np.inf)
-    depth[fragments.covered] = fragments.interpolate(vertices[:, 2:], triangles)[:, 0]
-    behind = np.stack([np.roll(depth, step, axis) for axis in (0, 1) for step in (-1, 1)]).max(axis=0)
-    with np.errstate(invalid="ignore"):
-        return distance_transform_edt(~(fragments.covered & (behind - depth > 2 * EDGE_MM)))
-
-
 def test_the_outline_of_a_known_head_is_where_the_drawn_head_ends(small, face):
     """The points that the pose hides, which are the ones that march, at two pixels a millimetre. Ears, neck and the
     back of the head are cut off the drawing."""
@@ -76,12 +60,12 @@ def test_the_outline_of_a_known_head_is_where_the_drawn_head_ends(small, face):
     jaw = np.asarray(small.landmark_positions(small.mean, "ibug68"))[JAW]
     front = triangles[np.asarray(small.mean)[triangles, 2].min(axis=1) > jaw[[0, 16], 2].mean()]
     for seed, yaw in enumerate(YAWS):
-        _, truth = face(seed=seed, euler_deg=(5.0 * (seed % 3 - 1), yaw, 8.0 * (seed % 2)), scale=2.0)
-        result = true_face(truth, 2.0, truth["rotation"], (SIDE / 2, SIDE / 2))
-        distance = ends(np.asarray(jaxface.vertices(small, result, camera=True)), front)
+        _, truth = face(seed=seed, euler_deg=(5.0 * (seed % 3 - 1), yaw, 8.0 * (seed % 2)), scale=PIXELS_A_MM)
+        result = true_face(truth, PIXELS_A_MM, truth["rotation"], (SIDE / 2, SIDE / 2))
+        distance = distance_mm(np.asarray(jaxface.vertices(small, result, camera=True)), front)
         away = np.nonzero(normals @ truth["rotation"][2] > 0.1)[0]
         x, y = np.asarray(outline(small, result))[away].astype(int).T
-        gaps[yaw].extend(distance[y, x] / 2.0)
+        gaps[yaw].extend(distance[y, x])
     every = np.concatenate([*gaps.values()])
     assert len(every) > 60 and (every < NEAR_MM).mean() > 0.95 and every.mean() < 0.6
 

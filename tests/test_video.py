@@ -4,6 +4,7 @@ import struct
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import jax
@@ -14,12 +15,12 @@ import pytest
 from gltf_values import values
 from PIL import Image
 from pygltflib import GLTF2
-from small_model import small_model, small_result
+from small_model import small_landmarks, small_model, small_result
 
 from jaxface import camera
 from jaxface.fitting import FitOptions
 from jaxface.pipelines.frames import Video, record, writing
-from jaxface.pipelines.video import Person, VideoReport, _followed, fit_video
+from jaxface.pipelines.video import Person, VideoReport, _draw, _followed, _lasting, fit_video
 from jaxface.types import Landmarks
 
 RATE = Fraction(25)
@@ -249,8 +250,12 @@ class TestPeople:
     def test_who_is_there_is_told_by_the_time_not_by_the_number_of_frames(self, tmp_path):
         times = [Fraction(ms, 1000) for ms in (0, 20, 40, 60, 1500, 1750)]
         video = Video(clip(tmp_path / "clip.mp4", [*plain(3), *plain(1, grey=0), *plain(2)], times))
-        (found,) = _followed(video, self.Seer(), True, VideoReport(), lambda *_: None)
-        assert found.frames == [4, 5]  # the others are there for 60 ms, and 1.46 s before
+        seen = _followed(video, self.Seer(), True, VideoReport(), lambda *_: None)
+        (lasting,) = _lasting(seen, video)
+        assert lasting.frames == [4, 5]  # the others are there for 60 ms, and 1.46 s before
+        brief = clip(tmp_path / "brief.mp4", [*plain(3), *plain(20, grey=0)])
+        report = fit_video(brief, tmp_path / "out", small_model(), self.Seer(), FitOptions(), 1.0, ("parquet",))
+        assert report.error == f"{brief}: no face was seen for 0.2 s in its 23 frames"
 
     def test_two_people_are_two_and_who_jumps_is_another(self, tmp_path):
         class Pair(self.Seer):
@@ -348,3 +353,30 @@ class TestCommand:
         (tmp_path / "overlay.mp4").rename(tmp_path / "plain.mp4")
         assert "no-such" in one_line(jaxface("video", "plain.mp4", "--detector", "no-such"), 2)
         assert "'x' is not one of" in one_line(jaxface("video", "plain.mp4", "-f", "x"), 2)
+
+
+def test_the_texture_is_of_the_frame_that_looks_most_straight(tmp_path, monkeypatch):
+    angles = jnp.array([[0.0, 30, 0], [0, 5, 0], [0, -40, 0]])
+    still = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), small_result())
+    person, textures = Person([1, 2, 3]), [None]
+    person.result = replace(still, pose=replace(still.pose, rotation=camera.rotation_from_euler(angles)))
+    monkeypatch.setattr("jaxface.pipelines.video.bake", lambda frame, *_: frame.mean())
+    video = Video(clip(tmp_path / "clip.mp4", [plain(1, grey=40 * index)[0] for index in range(5)]))
+    _draw([person], video, range(5), None, True, textures, None, lambda *_: None)
+    assert abs(textures[0] - 80) < 6
+
+
+def test_two_people_of_a_video_that_breaks_off_are_told_apart_and_it_is_said(tmp_path):
+    model = small_model()
+    faces = [small_landmarks(model, small_result(centre=(x, 200.0))) for x in (200.0, 700.0)]
+    faces = [jax.tree.map(np.asarray, face) for face in faces]
+    pair = SimpleNamespace(detect=lambda image: faces, follow=lambda image, face: face, close=lambda: None)
+    noise = np.random.default_rng(0).integers(0, 255, (40, 120, 160, 3)).astype(np.uint8)
+    whole = encoded(tmp_path / "whole.avi", noise).read_bytes()
+    (tmp_path / "part.avi").write_bytes(whole[: len(whole) // 2])
+    report = fit_video(tmp_path / "part.avi", tmp_path / "out", model, pair, FitOptions(), 1.0, ("parquet",))
+    assert report.error.endswith(f"part.avi: breaks off after {report.frames} frames")
+    rows = pq.read_table(tmp_path / "out" / "faces.parquet")
+    assert rows["face"].to_pylist() == [0, 1] * report.frames
+    across = np.array(rows["translation_px"].to_pylist())[:, 0].reshape(-1, 2)
+    np.testing.assert_allclose(across, [[202, 702]] * len(across), atol=5)

@@ -4,12 +4,11 @@
 that the stock jaxopt class gets.
 """
 
-import jax.numpy as jnp
 import lineax
 import optimistix
 
-from jaxface import energies, solvers
-from jaxface.solvers.reference import prepare_shape as prepare_shape
+from jaxface import solvers
+from jaxface.solvers.plain import by_residuals
 
 _STEPS = 30
 _SOLVER = optimistix.LevenbergMarquardt(rtol=1e-6, atol=1e-6, linear_solver=lineax.Normal(lineax.Cholesky()))
@@ -20,15 +19,7 @@ def _minimum(residual, start, *args):
     return optimistix.least_squares(call, _SOLVER, start, args, max_steps=_STEPS, throw=False).value
 
 
-def solve_pose(points, target, scale, rotation, stage):
-    """The pose that minimises Eq. 4 at fixed centred points, from a starting one."""
-    step = _minimum(energies.pose_residual, jnp.zeros(4, points.dtype), scale, rotation, points, target)
-    return energies.pose_at(step, scale, rotation)
-
-
-def solve_shape(problem, _):
-    """The coefficients that minimise Eq. 4 at a fixed pose."""
-    return _minimum(energies.shape_residual, problem.coefficients, problem)
+solve_pose, prepare_shape, solve_shape = by_residuals(_minimum)
 
 
 def register() -> str:

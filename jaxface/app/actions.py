@@ -143,12 +143,16 @@ class Actions:
     def express(self, request: gr.Request, shapes: list[int], amount: float, *turned: float) -> Path | None:
         """The chosen shapes go so far: the changed head."""
         self._session(request).expression |= dict.fromkeys(shapes, amount)
-        return self._draw(request, *turned)
+        return self.turn(request, *turned)
 
     @spoken
     def turn(self, request: gr.Request, *turned: float) -> Path | None:
         """The changed head, drawn: yaw, pitch and roll in degrees, then identity coefficients."""
-        return self._draw(request, *turned)
+        session = self._session(request)
+        if session.face is None:
+            return None
+        changed = _changed(session.face, session.expression, *turned)
+        return session.jpeg("drawn", state.draw_head(self._model, changed, session.atlas))
 
     @spoken
     def changed_file(self, request: gr.Request, *turned: float) -> list:
@@ -180,13 +184,6 @@ class Actions:
 
     def _session(self, request: gr.Request) -> Session:
         return self._sessions.of(request.session_hash)
-
-    def _draw(self, request: gr.Request, *turned: float) -> Path | None:
-        session = self._session(request)
-        if session.face is None:
-            return None
-        changed = _changed(session.face, session.expression, *turned)
-        return session.jpeg("drawn", state.draw_head(self._model, changed, session.atlas))
 
 
 def _options(variant: str, loss: str, solver: str, iterations: float) -> FitOptions:

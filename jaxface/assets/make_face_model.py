@@ -8,6 +8,7 @@ import hashlib
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def make(wheel: Path) -> MorphableModel:
     for _ in range(ROUNDS):
         dense = place_landmarks(source, mean)
         ibug = Embedding(dense.triangle[IBUG68_FROM_MEDIAPIPE478], dense.barycentric[IBUG68_FROM_MEDIAPIPE478])
-        people = people.matched(_embedder(head, ibug))
+        people = people.matched(partial(ibug.on, head.triangles))
         faces = _people.align(people.faces(), mean, face)
         mean = (faces.mean(axis=0) + head.mirrored(faces.mean(axis=0))) / 2
         mean = mean - _origin(source, mean)
@@ -61,12 +62,6 @@ def make(wheel: Path) -> MorphableModel:
         licence="CC0-1.0",
         expression_names=tuple(names),
     )
-
-
-def _embedder(head: Head, points: Embedding):
-    """A function from vertices (..., V, 3) to these points (..., L, 3)."""
-    corners, barycentric = head.triangles[np.asarray(points.triangle)], np.asarray(points.barycentric)
-    return lambda vertices: np.einsum("lk,...lkc->...lc", barycentric, vertices[..., corners, :])
 
 
 def _origin(source: MakeHuman, mean: np.ndarray) -> np.ndarray:

@@ -76,12 +76,12 @@ class FaceFinder:
     def averaged(self, image: np.ndarray, points: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "478 3"]:
         """The mean of four further looks at the face that was found at ``points``; of looks that are mirror images of
         each other, so that a face and its mirror image get points that are."""
-        crop, looks = crop_around(points), []
+        crop, seen = crop_around(points), []
         for size, turn in _LOOKS:
             for mirrored, angle in ((False, crop.angle + turn), (True, crop.angle - turn)):
                 look = crop._replace(width=size * crop.width, height=size * crop.height, angle=angle)
-                looks.append(self._mesh(image, look, mirrored)[0])
-        return np.mean(looks, axis=0)
+                seen.append(self._mesh(image, look, mirrored)[0])
+        return np.mean(seen, axis=0)
 
     def _confirmed(self, image: np.ndarray, face: Seen) -> np.ndarray | None:
         sure = face.score >= _SURE and not _turned(face)

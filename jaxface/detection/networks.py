@@ -10,6 +10,7 @@ from zipfile import ZipFile
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import expit
 
 from jaxface.detection.crops import Crop
 from jaxface.detection.native import quiet
@@ -46,7 +47,7 @@ class BlazeFace:
     def __call__(self, image: np.ndarray, crop: Crop, least: float) -> list[Seen]:
         """The faces in a square of an (H, W, 3) uint8 image whose score is ``least`` or more, the likeliest first."""
         boxes, logits = self._run(crop.cut(image, self.SIDE, black=True).astype(np.float32) / 127.5 - 1)
-        scores = _sigmoid(logits[:, 0])
+        scores = expit(logits[:, 0].astype(np.float64))
         kept = np.nonzero(scores >= least)[0]
         kept = kept[np.argsort(-scores[kept], kind="stable")]
         scores, values = scores[kept], boxes[kept].reshape(-1, 8, 2) / self.SIDE
@@ -89,7 +90,7 @@ class FaceMesh:
         points = points.reshape(478, 3)
         if mirrored:
             points = points[MEDIAPIPE478_MIRROR] * (-1, 1, 1) + (self.SIDE, 0, 0)
-        return crop.place(points, self.SIDE).astype(np.float32), float(_sigmoid(logit.ravel()[0]))
+        return crop.place(points, self.SIDE).astype(np.float32), float(expit(float(logit.item())))
 
 
 def _network(name: str, threads: int = 1):
@@ -110,7 +111,3 @@ def _network(name: str, threads: int = 1):
         return [interpreter.get_tensor(index)[0] for index in out]
 
     return run
-
-
-def _sigmoid(logits):
-    return 1 / (1 + np.exp(-np.clip(np.asarray(logits, np.float64), -60, 60)))

@@ -62,7 +62,8 @@ def micc85(predicted: Face, truth: Face) -> Measured:
     surface = ExactSurface(truth.vertices, truth.triangles)
     points = predicted.vertices[kept]
     placed = refine(start, points_to_truth(points, surface), scaled=False)
-    return _on_prediction(surface.closest(placed(points)).distance, kept, predicted, placed, truth)
+    distances = surface.closest(placed(points)).distance
+    return Measured(distances, kept, placed(predicted.vertices), predicted.triangles, placed, truth.seven)
 
 
 def micc95(predicted: Face, truth: Face) -> Measured:
@@ -132,7 +133,7 @@ def nonrigid(predicted: Face, truth: Face) -> Measured:
     placed = similarity(predicted.vertices[kept], partner)
     _require_size_kept(start, placed, predicted)
     distances = np.linalg.norm(placed(predicted.vertices[kept]) - partner, axis=1)
-    return _on_prediction(distances, kept, predicted, placed, truth)
+    return Measured(distances, kept, placed(predicted.vertices), predicted.triangles, placed, truth.seven)
 
 
 def _part(vertices: np.ndarray, triangles: np.ndarray, kept: np.ndarray, seven: np.ndarray):
@@ -231,9 +232,3 @@ def _scan_to_mesh(predicted: Face, truth: Face, start: Similarity, kept: np.ndar
     nearest = surface.closest(scan)
     distances = point_to_plane(scan, nearest) if to_plane else nearest.distance
     return Measured(distances, kept, truth.vertices, truth.triangles, placed, truth.seven)
-
-
-def _on_prediction(
-    distances: np.ndarray, kept: np.ndarray, predicted: Face, placed: Similarity, truth: Face
-) -> Measured:
-    return Measured(distances, kept, placed(predicted.vertices), predicted.triangles, placed, truth.seven)

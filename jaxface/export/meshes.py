@@ -10,7 +10,7 @@ from jaxface.export.files import atomic_write, atomic_write_all
 from jaxface.model.morphable import MorphableModel
 from jaxface.rendering.posed import model_vertices
 from jaxface.rendering.shading import vertex_normals
-from jaxface.rendering.texture import texture as bake
+from jaxface.rendering.texture import bake
 from jaxface.types import FitResult
 
 METRES = 1e-3
@@ -42,7 +42,7 @@ def save(path: str | Path, model: MorphableModel, result: FitResult, image: np.n
       OSError: the file cannot be written.
     """
     _writer(path)
-    write_mesh(path, model, result, None if image is None or model.uv is None else bake(image, model, result))
+    write_mesh(path, model, result, None if image is None else bake(image, model, result))
 
 
 def write_mesh(path: str | Path, model: MorphableModel, result: FitResult, texture: np.ndarray | None = None) -> None:

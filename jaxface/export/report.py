@@ -20,7 +20,7 @@ from jaxface.model import correspondences as groups
 from jaxface.model.morphable import MorphableModel
 from jaxface.rendering.overlay import draw_faces, overlay
 from jaxface.rendering.posed import seen_landmarks
-from jaxface.rendering.texture import texture as bake
+from jaxface.rendering.texture import bake
 from jaxface.rendering.uncertainty_map import draw_uncertainty
 from jaxface.types import AnyArray, FitResult, Landmarks, Status
 
@@ -77,7 +77,7 @@ def write_report(
       OSError: the file cannot be written.
     """
     require_photograph(image)
-    if texture is None and model.uv is not None:
+    if texture is None:
         texture = bake(image, model, result)
     status = Status(int(result.status))
     alone = status.fitted and not together

@@ -95,7 +95,7 @@ def _fit_sequence(
     keep = lambda value, otherwise: jnp.where(told.reshape(-1, *[1] * otherwise.ndim), value, otherwise)
     size, rotation, xy, xyz, weight = jax.tree.map(keep, (size, rotation, xy, xyz, weight), (*frontal, even))
     # From here on in mm at the scale of the mean face, so that a large photograph says no more than a small one.
-    unit = frame.radius * size
+    pixels_a_mm = frame.radius * size
     xy, xyz = xy / size[:, None, None], xyz / size[:, None, None]
     middle_2d, middle_3d = (jax.vmap(energies.mean_point)(points, weight) for points in (xy, xyz))
     present = (status == Status.CONVERGED).astype(xy.dtype)
@@ -111,7 +111,7 @@ def _fit_sequence(
         identity, expression = solve_shapes(model, target, scale, rotation, present, held, options, smoothness)
         points = jax.vmap(partial(_points, model, identity))(expression, weight)
         scale, rotation = jax.vmap(partial(solve_pose, stage="round"))(points, target, scale, rotation)
-        scale, rotation = _steadied(points, target, scale, rotation, unit, linked, smoothness)
+        scale, rotation = _steadied(points, target, scale, rotation, pixels_a_mm, linked, smoothness)
         after = scale[:, None, None] * jax.vmap(energies.turned)(rotation, points)
         moved = jnp.sqrt(jnp.mean(jnp.sum((after - before) ** 2, axis=1), axis=1)) / scale
         return (scale, rotation, after, linked * _stillness(model, expression)), (identity, expression, weights, moved)
@@ -119,16 +119,16 @@ def _fit_sequence(
     start = jnp.ones_like(size), rotation, jnp.zeros_like(xyz), jnp.zeros_like(linked)
     (scale, rotation, projected, _), history = jax.lax.scan(round_, start, length=options.iterations)
     identity, expression, weights, moved = jax.tree.map(lambda values: values[-1], history)
-    frame = Frame(frame.centre, unit)
-    middle_2d = _steadied_middles(middle_2d * unit[:, None] + frame.centre, unit, linked, smoothness)
-    middle_2d = (middle_2d - frame.centre) / unit[:, None]
+    frame = Frame(frame.centre, pixels_a_mm)
+    middle_2d = _steadied_middles(middle_2d * pixels_a_mm[:, None] + frame.centre, pixels_a_mm, linked, smoothness)
+    middle_2d = (middle_2d - frame.centre) / pixels_a_mm[:, None]
 
     every = jnp.broadcast_to(identity, (len(expression), len(identity)))
     coefficients = jnp.concatenate([every, expression], axis=1)
     alpha, beta = options.identity_prior, options.expression_prior
     root = jnp.sqrt(jnp.where(jnp.arange(coefficients.shape[1]) < len(identity), alpha, beta)).astype(xy.dtype)
     energy = lambda coefficients, weights, *points: energies.energy(
-        *points, *weights, coefficients=root * coefficients, prior=jnp.ones_like(unit[0])
+        *points, *weights, coefficients=root * coefficients, prior=jnp.ones_like(pixels_a_mm[0])
     )
     cost = jax.vmap(energy)(coefficients, weights, projected, xy, xyz, weight)
     ended = Ended(coefficients, scale, rotation, middle_2d, middle_3d, weight, weights, cost, moved)
@@ -149,7 +149,7 @@ def _stillness(model: LandmarkModel, expression: Float[Array, "F Nb"]) -> Float[
     return (1 + jnp.mean(jnp.sum(moved**2, axis=2), axis=1) / MOTION_MM**2) ** -2
 
 
-def _steadied(points: Float[Array, "F 3 L"], target: energies.Target, scale, rotation, unit, linked, smoothness):
+def _steadied(points: Float[Array, "F 3 L"], target: energies.Target, scale, rotation, pixels_a_mm, linked, smoothness):
     """The poses, held to their neighbours: a turn or growth between two frames costs what it moves the landmarks."""
     structured = solvers.solver("structured")  # jaxopt is imported where something is fitted
     known = jax.vmap(structured.moments)(points, target)
@@ -162,7 +162,7 @@ def _steadied(points: Float[Array, "F 3 L"], target: energies.Target, scale, rot
         back = jnp.swapaxes(jnp.roll(rotation, 1, axis=0), 1, 2)
         turn = jnp.where(linked[:, None, None] > 0, jnp.matmul(rotation, back, precision=HIGHEST), jnp.eye(3))
         turned = jax.vmap(lambda matrix: jaxlie.SO3.from_matrix(matrix).log())(turn.astype(rotation.dtype))
-        size = jnp.log(scale * unit)
+        size = jnp.log(scale * pixels_a_mm)
         apart = jnp.concatenate([turned, (size - jnp.roll(size, 1))[:, None]], axis=1)
         pull = linked[:, None] * jnp.matmul(apart, tie, precision=HIGHEST)
         right = jnp.roll(pull, -1, axis=0) - pull - slope
@@ -172,9 +172,9 @@ def _steadied(points: Float[Array, "F 3 L"], target: energies.Target, scale, rot
     return jax.lax.fori_loop(0, _STEPS, step, (scale, rotation))
 
 
-def _steadied_middles(middle: Float[Array, "F 2"], unit, linked, smoothness) -> Float[Array, "F 2"]:
+def _steadied_middles(middle: Float[Array, "F 2"], pixels_a_mm, linked, smoothness) -> Float[Array, "F 2"]:
     """The middles of the landmarks in the image, in pixels, held to their neighbours unless the head moves on."""
-    moved = (middle - jnp.roll(middle, 1, axis=0)) / unit[:, None]
+    moved = (middle - jnp.roll(middle, 1, axis=0)) / pixels_a_mm[:, None]
     held = linked * (1 + jnp.sum(moved**2, axis=1) / MOTION_MM**2) ** -2
     one = jnp.ones((1, 1), middle.dtype)
     return solve_chain(jnp.broadcast_to(one, (len(middle), 1, 1)), smoothness * one, held, middle[:, None])[:, 0]

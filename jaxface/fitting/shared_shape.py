@@ -8,7 +8,8 @@ The energy is the sum of Eq. 4 over the pictures, in mm². It is quadratic, and 
     [ B_F           C_F  ] [ β_F]
 
 The expressions are eliminated by Schur complement, which leaves a system of the identity's size. All blocks come from
-the Gram matrices of ``jaxface.fitting.coordinates``; Σ_f A_f takes one contraction, whatever the number of pictures.
+the landmarks' Gram matrices (``jaxface.energies.gram``); Σ_f A_f takes one contraction, whatever the number of
+pictures.
 """
 
 from functools import partial

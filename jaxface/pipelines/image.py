@@ -25,6 +25,8 @@ from jaxface.fitting.options import settled
 from jaxface.model.morphable import MorphableModel
 from jaxface.pipelines.faces import Finder
 from jaxface.pipelines.telling import telling
+from jaxface.rendering.overlay import overlay
+from jaxface.rendering.texture import bake
 from jaxface.types import FitResult, Landmarks, Status
 
 FILES = {
@@ -166,16 +168,10 @@ def write_face(
     with staged(into, source, inputs) as staging:
         files = {name: staging / file for name, file in FILES.items() if name in formats}
         meshes = [files[name] for name in MESHES if name in files]
-        baked = None
-        if (meshes or "report" in files) and model.uv is not None:
-            from jaxface.rendering.texture import texture
-
-            baked = texture(image, model, result)
+        baked = bake(image, model, result) if meshes or "report" in files else None
         for path in meshes:
             write_mesh(path, model, result, baked)
         if "overlay" in files:
-            from jaxface.rendering.overlay import overlay
-
             atomic_write(files["overlay"], png(overlay(image, model, result, landmarks, contour=options.contour)))
         if "npz" in files:
             write_npz(files["npz"], result, landmarks)

@@ -10,6 +10,7 @@ from jaxface.detection.reading import read_image
 from jaxface.export.files import Inputs, atomic_write, png
 from jaxface.pipelines.faces import Finder
 from jaxface.pipelines.telling import telling
+from jaxface.rendering.overlay import draw_faces
 from jaxface.types import Landmarks
 
 FILES = {"picture": ".faces.png", "json": ".json", "npz": ".npz"}
@@ -45,8 +46,6 @@ def detect_image(path: Path, stem: Path, finder: Finder, formats: tuple[str, ...
         inputs.require_kept(path, files.values())
         for name, file in files.items():
             if name == "picture":
-                from jaxface.rendering.overlay import draw_faces
-
                 atomic_write(file, png(draw_faces(image, faces, [f"{score:.2f}" for score in scores])))
             else:
                 atomic_write(file, landmark_file(file, faces, scores, origin(path)))

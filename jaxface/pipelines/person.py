@@ -28,6 +28,7 @@ from jaxface.pipelines.image import (
     write_face,
 )
 from jaxface.pipelines.telling import telling
+from jaxface.rendering.texture import bake
 from jaxface.types import FitResult, Landmarks, Status
 
 NEUTRAL = "neutral"
@@ -123,11 +124,7 @@ def _write_neutral(
     meshes = [name for name in MESHES if name in formats]
     if not meshes:
         return
-    baked = None
-    if model.uv is not None:
-        from jaxface.rendering.texture import texture
-
-        baked = texture(image, model, result)
+    baked = bake(image, model, result)
     rest = replace(result, expression=jnp.zeros_like(result.expression))
     with staged(folder, source, inputs) as staging:
         for name in meshes:

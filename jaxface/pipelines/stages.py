@@ -111,7 +111,7 @@ def find(opened: Finder, source: str, settings: Settings) -> Found:
         found = Found(source, error=sentence.removeprefix(f"{source}: "))
     ended = perf_counter()
     decoded = decoded or ended
-    return Found(source, found.faces, found.scores, found.error, decoded - started, ended - decoded)
+    return replace(found, decode_s=decoded - started, detect_s=ended - decoded)
 
 
 def compile_fit(settings: Settings) -> Tally:

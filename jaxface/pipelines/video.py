@@ -25,6 +25,8 @@ from jaxface.model.store import source_file
 from jaxface.pipelines.faces import NO_FACE, require_depth
 from jaxface.pipelines.frames import Video, writing
 from jaxface.pipelines.telling import telling
+from jaxface.rendering.film import draw_over
+from jaxface.rendering.texture import bake
 from jaxface.types import FitResult, Landmarks, Status
 
 FILES = {"overlay": "overlay.mp4", "parquet": "faces.parquet", "glb": "person-*.glb"}
@@ -118,11 +120,13 @@ def fit_video(
         started = time.perf_counter()
         video = Video(path)
         Inputs([path, source_file(model_source)]).require_kept(path, [folder / FILES[name] for name in formats])
-        people = _followed(video, detector, options.variant != "2d", report, progress)
+        seen = _followed(video, detector, options.variant != "2d", report, progress)
+        people = _lasting(seen, video)
         report.error = video.problem
         report.detect_s = time.perf_counter() - started
         if not people:
-            raise ValueError(f"{path}: {NO_FACE} in its {report.frames} frames")
+            nobody = f"no face was seen for {float(_SEEN_S):g} s" if seen else NO_FACE
+            raise ValueError(f"{path}: {nobody} in its {report.frames} frames")
 
         started = time.perf_counter()
         for person in people:
@@ -141,7 +145,7 @@ def fit_video(
 
 
 def _followed(video: Video, detector: Detector, depth: bool, report: VideoReport, progress) -> list[Person]:
-    """The people of a video, in the order of their first frames; ``depth`` is whether 3D points are needed."""
+    """Everyone in a video, in the order of their first frames; ``depth`` is whether 3D points are needed."""
     tracker, people = Tracker(detector), []
     for index, frame in enumerate(video.frames()):
         unseen_s = lambda person: video.times[-1] - video.times[person.frames[-1]]
@@ -159,6 +163,11 @@ def _followed(video: Video, detector: Detector, depth: bool, report: VideoReport
             person.faces.append(face)
         report.frames = index + 1
         progress("detecting", 1)
+    return people
+
+
+def _lasting(people: list[Person], video: Video) -> list[Person]:
+    """Those who are seen for long enough."""
     ends = [*video.times[1:], video.times[-1] + 1 / video.rate]
     lasting = [end - start for start, end in zip(video.times, ends, strict=True)]
     least = min(_SEEN_S, sum(lasting))
@@ -183,8 +192,7 @@ def _export(report, video: Video, folder: Path, model, source, options, smoothne
     if "overlay" in formats or "glb" in formats:
         film = folder / FILES["overlay"]
         with writing(film, video.rate, video.tick) if "overlay" in formats else nullcontext() as add:
-            bake = "glb" in formats and model.uv is not None
-            _draw(report.people, video, times, model, bake, textures, add, progress)
+            _draw(report.people, video, times, model, "glb" in formats, textures, add, progress)
         report.written += [film] if "overlay" in formats else []
     if "parquet" in formats:
         from jaxface.pipelines.stages import described
@@ -210,20 +218,17 @@ def _remove_others(folder: Path, people: int) -> None:
             file.unlink()
 
 
-def _draw(people: list[Person], video: Video, times, model, bake: bool, textures: list, add, progress) -> None:
+def _draw(people: list[Person], video: Video, times, model, textured: bool, textures: list, add, progress) -> None:
     """Give every frame with the faces over it, and its time, to ``add``, where there is one, and bake each person's
     texture."""
-    from jaxface.rendering.film import draw_over
-    from jaxface.rendering.texture import texture
-
     for index, (at, frame) in enumerate(zip(times, video.frames(), strict=False)):
         drawn = frame.copy()
         for number, person in enumerate(people):
             result = person.at(index)
             if result is None:
                 continue
-            if bake and index == person.frontal:
-                textures[number] = texture(frame, model, result)
+            if textured and index == person.frontal:
+                textures[number] = bake(frame, model, result)
             if add:
                 draw_over(drawn, model, result)
         if add:

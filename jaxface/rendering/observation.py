@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxface.model.surfaces import unit
 from jaxface.rendering.rasterizer import rasterize
 
 BEHIND_MM = 2.0
@@ -50,7 +51,7 @@ class Observation:
         at = (points[:, :2] - self.low) * self.zoom
         inside = np.all((at >= 0) & (at < [width, height]), axis=-1)
         columns, rows = np.where(inside[:, None], at, 0).astype(int).T
-        facing = -normals[:, 2] / np.maximum(np.linalg.norm(normals, axis=-1), 1e-12)
+        facing = -unit(normals)[:, 2]
         visible = inside & (points[:, 2] <= self.depth[rows, columns] + self.hidden)
         belief = visible * smoothstep(facing, *GRAZING) * self.belief[rows, columns]
         where = (at - 0.5)[:, ::-1].T

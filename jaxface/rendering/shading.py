@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jaxface.model.surfaces import unit
 from jaxface.rendering.rasterizer import rasterize
 
 _KEY = np.array([-0.42, -0.56, -0.71], np.float32)
@@ -29,11 +30,11 @@ def shade(normals: np.ndarray, albedo: np.ndarray) -> np.ndarray:
     Returns:
       (n, 3) float32 colours in 0..1.
     """
-    unit = normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
-    unit = np.where(unit[:, 2:] > 0, -unit, unit)
-    key = np.clip(unit @ _KEY, 0.0, None)
-    sky = 0.5 - 0.5 * unit[:, 1]
-    highlight = 0.10 * np.clip(unit @ _HALFWAY, 0.0, None) ** 24
+    facing = unit(normals)
+    facing = np.where(facing[:, 2:] > 0, -facing, facing)
+    key = np.clip(facing @ _KEY, 0.0, None)
+    sky = 0.5 - 0.5 * facing[:, 1]
+    highlight = 0.10 * np.clip(facing @ _HALFWAY, 0.0, None) ** 24
     light = 0.22 + 0.20 * sky + 0.66 * key
     return np.clip(light[:, None] * albedo + highlight[:, None], 0.0, 1.0).astype(np.float32)
 

@@ -56,7 +56,7 @@ def texture(image: np.ndarray, model: MorphableModel, result: FitResult, size: i
     if not Status(int(result.status)).fitted:
         return np.full((size, size, 3), UNSEEN, np.uint8)
     surface = _Surface.of(image, model, result, detail=size)
-    colours, belief = surface.seen(_at_vertices)
+    colours, belief = surface.seen(lambda attribute: attribute)
     believed = belief > 0.5
     median = np.median(colours[believed], axis=0) if believed.any() else UNSEEN
     fill = _spread(colours, belief, surface.triangles, median)
@@ -72,12 +72,13 @@ def texture(image: np.ndarray, model: MorphableModel, result: FitResult, size: i
     return texels[rows, columns]
 
 
+def bake(image: np.ndarray, model: MorphableModel, result: FitResult, size: int = 1024) -> np.ndarray | None:
+    """``texture``, or None of a model that has no atlas."""
+    return None if model.uv is None else texture(image, model, result, size)
+
+
 _Gather = Callable[[np.ndarray], np.ndarray]
 """Takes an attribute of the vertices (V, C) to points of the surface (n, C)."""
-
-
-def _at_vertices(attribute: np.ndarray) -> np.ndarray:
-    return attribute
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,15 +44,15 @@ class Damping(NamedTuple):
 class State(NamedTuple):
     """Where a run stands: ``value`` is the cost, ``error`` the largest component of the last step tried.
 
-    ``matrix`` is JᵀJ, or the factor of [J r]; ``scale`` the longest columns of J so far; ``restraint`` what keeps steps
-    short: a `Damping`, or a radius.
+    ``matrix`` is what `step` takes: JᵀJ, or the factor of [J r]; ``scale`` the longest columns of J so far;
+    ``restraint`` what keeps steps short: a `Damping`, or a radius.
     """
 
     iter_num: Int[Array, ""]
     restraint: Any
     value: Float[Array, ""]
     gradient: Float[Array, "N"]
-    matrix: Float[Array, "K P"]
+    matrix: Float[Array, "..."]
     scale: Float[Array, "N"]
     error: Float[Array, ""]
     status: Int[Array, ""]
@@ -154,8 +154,6 @@ class StructuredLevenbergMarquardt(LevenbergMarquardt):
     def _run(self, init_params, *args) -> OptStep:
         """The loop without the stock one's copy of its first round, which doubles what there is to compile."""
         start = OptStep(init_params, self.init_state(init_params, *args))
-        if self.maxiter == 1:
-            return self.update(*start, *args)
         unfinished = lambda at: (at.state.status == Ending.OUT_OF_ITERATIONS) & (at.state.iter_num < self.maxiter)
         return jax.lax.while_loop(unfinished, lambda at: self.update(*at, *args), start)
 

@@ -78,7 +78,7 @@ def _bordered(matrix: Float[Array, "3 3"], side: Float[Array, "3"], corner: Floa
     return jnp.block([[matrix, side[:, None]], [side, corner]])
 
 
-def _trace(matrix: Float[Array, "3 3"]) -> Float[Array, ""]:
+def _trace(matrix: Float[Array, "3 3 *n"]) -> Float[Array, "*n"]:
     return matrix[0, 0] + matrix[1, 1] + matrix[2, 2]
 
 
@@ -267,7 +267,7 @@ def _few(problem) -> bool:
 def _by_woodbury(problem):
     """A function that divides a vector by H / s²(λ2d + λ3d), D - ρ Γ_rᵀΓ_r with D diagonal (Woodbury's identity)."""
     flat = _flatness(problem)
-    diagonal = _of_all_axes(problem.squares) + _metric(problem)[1]
+    diagonal = _trace(problem.squares) + _metric(problem)[1]
     along = jnp.einsum("a,aln->ln", problem.rotation[2], _rows(problem), precision=HIGHEST)
     light = along / diagonal
     between = np.eye(len(along), dtype=along.dtype) - flat * jnp.matmul(light, along.T, precision=HIGHEST)
@@ -326,7 +326,7 @@ def _product(problem, squares, metric, share):
         return of_weighted, WEIGHTED_STEPS, problem.coefficients.size
     active, view = core.shape[1], problem.rotation[2]
     flat = _flatness(problem)
-    still = _of_all_axes(squares)[:active] + share
+    still = _trace(squares)[:active] + share
 
     def of_core(x):
         moved = jnp.matmul(core, x, precision=HIGHEST).reshape(3, -1)
@@ -334,10 +334,6 @@ def _product(problem, squares, metric, share):
         return still * x - flat * jnp.matmul(along.ravel(), core, precision=HIGHEST)
 
     return of_core, SHAPE_STEPS, active
-
-
-def _of_all_axes(squares: Float[Array, "3 3 N"]) -> Float[Array, "N"]:
-    return squares[0, 0] + squares[1, 1] + squares[2, 2]
 
 
 def _flatness(problem):

@@ -66,7 +66,8 @@ def read(path: Path) -> MorphableModel:
     data = _matrices(path)
     mean = points(path, "shapeMU", numbers(path, "shapeMU", data.get("shapeMU"), ("3V", 1))[:, 0])
     identity = numbers(path, "shapePC", data.get("shapePC"), (mean.size, "N"))
-    identity = points(path, "shapePC", identity * _deviations(path, data, identity.shape[1]))
+    deviations = numbers(path, "shapeEV", data.get("shapeEV"), (identity.shape[1], 1))[:, 0]
+    identity = points(path, "shapePC", identity * deviations)
     triangles = indices(path, "tl", data.get("tl"), ("F", 3), len(mean), first=1)[:, [0, 2, 1]]
     expression = np.zeros((len(mean), 3, 0), np.float32)
     ibug68 = IBUG68 if len(mean) == VERTICES else None
@@ -108,10 +109,6 @@ def _matrices(path: Path) -> dict[str, np.ndarray]:
         small_enough(path, " + ".join(declared), sum(declared.values()))
         content = loadmat(path, variable_names=list(declared))
         return {name: content[name] for name in declared}
-
-
-def _deviations(path: Path, data: dict, components: int) -> np.ndarray:
-    return numbers(path, "shapeEV", data.get("shapeEV"), (components, 1))[:, 0]
 
 
 def _expressions(path: Path, vertices: int) -> tuple[np.ndarray, bool]:

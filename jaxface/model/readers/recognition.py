@@ -13,17 +13,13 @@ _PICKLED = (b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5", b"(d", b"}")
 """How a pickled dictionary begins: protocols 2 to 5, 0, 1."""
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite then, is refused at the end
 def read_model(path: Path) -> MorphableModel:
     """A face model in any format that jaxface reads (docs/models.md).
 
     Raises:
       ModelFileError: a ``ValueError``: the file is of no known format, damaged, or holds what a model cannot have.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite then, is refused at the end
-        return _read(path)
-
-
-def _read(path: Path) -> MorphableModel:
     if path.is_dir():
         return ict.read_folder(_ict_folder(path))
     if path.exists() and not path.is_file():
