@@ -19,11 +19,9 @@ def scene(tmp_path):
     model = small_model()
     angles = jnp.array([[0.0, yaw, 0.0] for yaw in (-40.0, 0.0, 10.0, 40.0)])
     still = jax.tree.map(lambda leaf: jnp.stack([leaf] * 4), small_result())
-    pose = type(still.pose)(still.pose.scale, camera.rotation_from_euler(angles), still.pose.translation)
-    result = type(still)(
-        **{name: getattr(still, name) for name in still.__dataclass_fields__}
-        | {"pose": pose, "expression": jnp.array([[0.0], [0.5], [9.0], [1.0]]), "status": jnp.array([0, 0, 2, 1])}
-    )
+    pose = replace(still.pose, rotation=camera.rotation_from_euler(angles))
+    expression, status = jnp.array([[0.0], [0.5], [9.0], [1.0]]), jnp.array([0, 0, 2, 1])
+    result = replace(still, pose=pose, expression=expression, status=status)
     write_animation(tmp_path / "head.glb", model, result, np.arange(4) / 25)
     return model, GLTF2.load_binary(str(tmp_path / "head.glb"))
 
@@ -84,3 +82,14 @@ def test_a_model_without_expressions_moves_its_head(tmp_path):
     assert [channel.target.path for channel in scene.animations[0].channels] == ["rotation", "translation"]
     (mesh,) = scene.meshes
     assert not mesh.primitives[0].targets and not mesh.weights and "targetNames" not in mesh.extras
+
+
+def test_a_head_that_comes_nearer_moves_by_its_mean_scale(tmp_path):
+    """150 pixels to the right at 1 and at 2 pixels a millimetre, in whose mean they are 100 mm."""
+    still = jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), small_result())
+    places = jnp.array([[100.0, 200], [250, 200]])
+    pose = replace(still.pose, scale=jnp.array([1.0, 2.0]), translation=places)
+    write_animation(tmp_path / "head.glb", small_model(), replace(still, pose=pose), np.arange(2) / 25)
+    scene = GLTF2.load_binary(str(tmp_path / "head.glb"))
+    moves = values(scene, scene.animations[0].samplers[1].output)
+    np.testing.assert_allclose(moves, [[-0.05, 0, 0], [0.05, 0, 0]], atol=1e-7)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from jaxface.evaluation.alignment import left_jacobian, points_to_truth, refine, rigid, scan_to_mesh, undone
-from jaxface.evaluation.cropping import now_region, seen, skin, submesh, within
+from jaxface.evaluation.cropping import fronts_outward, now_region, seen, skin, submesh, within
 from jaxface.evaluation.distances import ExactSurface, point_to_plane, rmse
 from jaxface.evaluation.drawing import _thinned
 from jaxface.evaluation.faces import SEVEN, Face
@@ -343,3 +343,23 @@ class TestProtocols:
         with pytest.raises(ValueError, match="takes the 68 of either"):
             micc95(seven, seven)
         np.testing.assert_array_equal(micc95(face, seven).measured, micc95(face, face).measured)
+
+
+def test_fronts_are_outward_wherever_a_face_looks():
+    face = head(subdivisions=3)
+    front = submesh(face.triangles, face.vertices[:, 2] > 0)
+    for turn in ((0, 0, 0), (0, np.pi, 0), (np.pi / 2, 0, 0)):
+        one = moved(face, Similarity(1.0, Rotation.from_rotvec(turn).as_matrix(), np.zeros(3)))
+        vertices = one.vertices[face.vertices[:, 2] > 0]
+        for triangles in (front, front[:, ::-1]):
+            np.testing.assert_array_equal(fronts_outward(vertices, triangles, one.seven), front)
+
+
+def test_micc95_crops_a_scan_without_a_nose_tip_around_its_point_nearest_to_the_predictions():
+    face = head(subdivisions=4)
+    landmarks = face.landmarks.copy()
+    landmarks[30] += [0, 0, 12]  # in the air before the nose
+    scan, tip = replace(face, landmarks=face.seven), face.landmarks[30]
+    measured = micc95(replace(face, landmarks=landmarks), scan).measured
+    inside = np.linalg.norm(face.vertices - tip, axis=1) <= 95
+    assert (measured != inside).mean() < 0.002

@@ -8,11 +8,14 @@ import meshio
 import numpy as np
 import pytest
 import trimesh
+from gltf_values import values
+from pygltflib import GLTF2
 from small_model import small_landmarks, small_model, small_photograph, small_result
 
 from jaxface.export.files import atomic_write, atomic_write_all
-from jaxface.export.meshes import save, write_mesh
+from jaxface.export.meshes import CLAY, save, write_mesh
 from jaxface.export.records import read_npz, write_json, write_npz
+from jaxface.rendering.shading import vertex_normals
 
 
 @pytest.fixture(scope="module")
@@ -203,3 +206,37 @@ def test_json_is_strict_and_complete(tmp_path, model):
     assert record["status"]["name"] == "CONVERGED" and record["status"]["sentence"].startswith("fitted")
     assert record["options"] == options | {"tolerance": None}
     assert set(record["versions"]) >= {"python", "jaxface", "jax", "jaxopt", "ai-edge-litert", "numpy"}
+
+
+def test_no_seam_of_the_atlas_shows_in_the_shading(tmp_path, model, atlas):
+    """A vertex that is there twice has one normal, that of the whole mesh."""
+    result = small_result()
+    whole = vertex_normals(face(model, result), np.asarray(model.triangles))[model.uv_vertices]
+    for name in ("face.obj", "face.glb"):
+        write_mesh(tmp_path / name, model, result, atlas)
+    lines = (tmp_path / "face.obj").read_text().splitlines()
+    in_obj = np.array([line.split()[1:] for line in lines if line.startswith("vn ")], float)
+    scene = GLTF2.load_binary(str(tmp_path / "face.glb"))
+    in_glb = values(scene, scene.meshes[0].primitives[0].attributes.NORMAL)
+    np.testing.assert_allclose(in_obj, whole, atol=1e-5)
+    np.testing.assert_allclose(in_glb, whole, atol=1e-5)
+
+
+def test_a_glb_without_a_texture_is_clay(tmp_path, model):
+    save(tmp_path / "face.glb", model, small_result())
+    (material,) = GLTF2.load_binary(str(tmp_path / "face.glb")).materials
+    np.testing.assert_allclose(material.pbrMetallicRoughness.baseColorFactor, np.array(CLAY) / 255, atol=0.01)
+
+
+def test_expressions_without_names_are_a_list(tmp_path, model):
+    bare = dataclasses.replace(model, expression_names=())
+    write_json(tmp_path / "fit.json", bare, small_result(), options={})
+    assert json.loads((tmp_path / "fit.json").read_text())["expression"] == [0.4]
+
+
+def test_an_npz_that_says_no_variant_is_of_the_papers_method(tmp_path, model):
+    result = small_result()
+    write_npz(tmp_path / "fit.npz", result, small_landmarks(model, result))
+    with np.load(tmp_path / "fit.npz") as stored:
+        np.savez(tmp_path / "older.npz", **{name: stored[name] for name in stored.files if name != "variant"})
+    assert read_npz(tmp_path / "older.npz")[0].variant == "2d+3d+p+w"

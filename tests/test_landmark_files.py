@@ -10,6 +10,7 @@ import jaxface
 from jaxface.detection import read_landmarks, write_landmarks
 from jaxface.detection.faces import box, flat, has_depth, with_depth
 from jaxface.detection.landmark_files import landmark_file
+from jaxface.detection.landmark_sources import file_of, origin
 from jaxface.pipelines.faces import Finder
 from jaxface.types import POINTS, Landmarks
 
@@ -304,3 +305,12 @@ def test_2d_points_are_fitted_by_the_variant_2d(small, face, tmp_path):
     assert jaxface.Status(int(result.status)).fitted
     whole = jaxface.fit(small, seen, jaxface.FitOptions(variant="2d"))
     np.testing.assert_allclose(result.pose.euler_deg, whole.pose.euler_deg, atol=0.05)
+
+
+def test_the_file_that_is_of_a_photograph_is_taken_wherever_it_stands(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"a photograph")
+    for name, said in (("its.json", origin(tmp_path / "a.png")["sha256"]), ("another.json", "0")):
+        (tmp_path / name).write_text(json.dumps({"sha256": said}))
+    its, another = tmp_path / "its.json", tmp_path / "another.json"
+    assert file_of(tmp_path / "a.png", [its, another]) == file_of(tmp_path / "a.png", [another, its]) == its
+    assert file_of(tmp_path / "a.png", [its]) == its

@@ -8,6 +8,7 @@ import trimesh
 from jaxface import Landmarks, camera, solvers, visibility
 from jaxface.fitting.coarse import affine_pose, coarse_pose, inverse_moments, sides_of, target_2d
 from jaxface.fitting.coordinates import coordinates
+from jaxface.fitting.frame import relative
 from jaxface.fitting.pose import initial_pose, visible_xy
 
 pytestmark = pytest.mark.usefixtures("run_once")
@@ -114,3 +115,13 @@ def test_looking_away_is_being_hidden(model):
         truth = mesh.ray.intersects_any(starts, np.repeat(toward_viewer[None], 17, axis=0))
         agree.append(np.asarray(visibility.hidden(at.normals, rotation))[:17] == truth)
     assert np.mean(agree) > 0.93
+
+
+def test_what_is_hidden_looks_away_by_more_than_a_right_angle():
+    angles = np.radians([0.0, 85.0, 95.0, 180.0])
+    normals = jnp.asarray(np.stack([np.sin(angles), 0 * angles, np.cos(angles)], axis=1), jnp.float32)
+    np.testing.assert_array_equal(visibility.hidden(normals, jnp.asarray(camera.FRONTAL)), [False, False, True, True])
+
+
+def test_weights_are_in_units_of_their_own_mean_by_themselves():
+    np.testing.assert_allclose(relative(jnp.array([4.0, 4.0, 2.0, 0.0])), np.array([4, 4, 2, 0]) * 10 / 36, rtol=1e-6)

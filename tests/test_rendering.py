@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from evaluation_faces import head
 from PIL import ImageDraw
-from small_model import SIZE, small_landmarks, small_model, small_result
+from small_model import SIZE, small_landmarks, small_model, small_photograph, small_result
 
 from jaxface.rendering.error_map import RANGE_MM, draw_errors, error_colours
 from jaxface.rendering.observation import observe
@@ -302,3 +302,65 @@ def test_a_textured_mesh_shows_its_atlas(model):
     uv = seen.interpolate(np.asarray(model.uv), np.asarray(model.uv_triangles))
     np.testing.assert_allclose(picture[seen.covered][:, :2], 256 * uv, atol=1.5)
     assert (picture[~seen.covered] == 7).all()
+
+
+def test_the_mesh_lies_where_the_models_landmarks_do():
+    """In a wide photograph, away from its diagonal: at the same place in both halves of the picture."""
+    model, result = small_model(), small_result(scale=1.0, centre=(900.0, 200.0))
+    picture = overlay(np.full((400, 1200, 3), 90, np.uint8), model, result, small_landmarks(model, result))
+    left, right = np.split(picture, 2, axis=1)
+    middle = lambda marked: np.mean(np.nonzero(marked), axis=1)
+    drawn = (right != 90).any(axis=-1)[: -right.shape[0] // 10]
+    points = (left == FITTED).all(axis=-1)[: -right.shape[0] // 10]
+    np.testing.assert_allclose(middle(drawn), middle(points), atol=0.05 * right.shape[0])
+
+
+def test_a_line_leads_from_a_detected_point_to_the_models(model):
+    """What is seen halfway on it, and not there where the two coincide."""
+    result, image = small_result(), np.full((SIZE, SIZE, 3), 90, np.uint8)
+    landmarks = small_landmarks(model, result)
+    inner = int(np.linalg.norm(landmarks.xy - landmarks.xy.mean(axis=0), axis=1).argmin())
+    xy, xyz = (leaf.at[inner, 0].add(40.0) for leaf in (landmarks.xy, landmarks.xyz))
+    away = dataclasses.replace(landmarks, xy=xy, xyz=xyz)
+    x, y = (2 * (xy[inner] - np.array([20.0, 0.0]))).astype(int)  # drawn at twice the size
+    there = [overlay(image, model, result, given)[y - 3 : y + 4, x].astype(int) for given in (landmarks, away)]
+    assert np.abs(there[1] - there[0]).max() > 60
+
+
+def test_the_caption_says_pitch_yaw_and_roll(model, monkeypatch):
+    said, result = [], small_result(30.0)
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", lambda self, at, text, **style: said.append(text))
+    overlay(np.full((SIZE, SIZE, 3), 90, np.uint8), model, result, small_landmarks(model, result))
+    assert said[-1] == "pitch +0°   yaw +30°   roll +0°"
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_belief_begins_at_an_occluding_edge_and_is_whole_farther_away(scale):
+    """In mm, at any scale and detail: 0 at the edge of a square before another, a half at half the way, then 1. Behind
+    the front by less than 2 mm a point is still seen."""
+    square = np.array([[0, 0, 0], [40, 0, 0], [40, 40, 0], [0, 40, 0]], float)
+    vertices, faces = np.concatenate([square + [20, 20, 0], 2 * square + [0, 0, 30]]), np.array([[0, 1, 2], [0, 2, 3]])
+    image = np.zeros((int(80 * scale), int(80 * scale), 3), np.uint8)
+    seen = observe(image, scale * vertices, np.concatenate([faces, faces + 4]), scale, int(240 * scale))
+    points = np.array([[20.3, 40, 0], [21.75, 40, 0], [24, 40, 0], [40, 40, 1.7], [40, 40, 2.3]])
+    belief = seen.sample(scale * points, np.array(5 * [[0, 0, -1.0]]))[1]
+    np.testing.assert_allclose(belief, [0, 0.5, 1, 1, 0], atol=0.15)
+
+
+def test_a_pixels_colour_is_that_at_its_middle():
+    image, square = small_photograph(), np.array([[0.0, 0, 0], [SIZE, 0, 0], [SIZE, SIZE, 0], [0, SIZE, 0]])
+    seen = observe(image, square, np.array([[0, 1, 2], [0, 2, 3]]), 1.0, SIZE)
+    points = np.array([[30.5, 90.5, 0], [200.5, 10.5, 0]])
+    colours, _ = seen.sample(points, np.array(2 * [[0, 0, -1.0]]))
+    np.testing.assert_allclose(colours, image[[90, 10], [30, 200]], atol=1e-3)
+
+
+def test_the_mirrored_side_has_the_light_of_its_own_side(model):
+    """The subject's left is lit and the right is not: where that is not seen, the last known difference goes on."""
+    result = small_result(35.0, scale=1.6)
+    lit = lambda points: skin(points) + 20 * np.tanh(points[:, :1] / 15)
+    baked = texture(photograph(model, result, lit), model, result, size=256)
+    covered, points, facing, across = on_atlas(model, result)
+    hidden = (facing < 0) & (across > 0.7)
+    error = np.abs(baked[covered][hidden] - lit(points[hidden]))
+    assert hidden.sum() > 500 and error.mean() < 24  # 40 without it, 60 the other way round

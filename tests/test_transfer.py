@@ -5,7 +5,9 @@ from dataclasses import replace
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import trimesh
 from remeshed import remeshed
+from scipy import sparse
 from typer.testing import CliRunner
 
 import jaxface
@@ -13,13 +15,14 @@ from jaxface import camera
 from jaxface.cli.main import app
 from jaxface.model import load_model, save_model
 from jaxface.model.correspondences import MEDIAPIPE478_MIRROR
+from jaxface.model.nonrigid import draw_to
 from jaxface.model.registration import _find, register, register_landmarks, shape_of, similarity
-from jaxface.model.surfaces import triangle_normals
+from jaxface.model.surfaces import Surface, triangle_normals
 from jaxface.model.transfer import merge
 
 MOVING_MM = 0.5
 TURN = np.asarray(camera.rotation_from_euler(jnp.array([5.0, -8.0, 4.0]))) * [1, -1, -1]
-SCALE, SHIFT = 1.1, np.array([5.0, 3.0, -20.0])
+SCALE, SHIFT = 1.5, np.array([5.0, 3.0, -20.0])
 
 
 def moved(model):
@@ -223,3 +226,22 @@ def test_ict_is_fitted_with_478_points(real, model):
     fitted = np.asarray(ict.landmark_positions(jaxface.vertices(ict, result), "mediapipe478"))
     wanted = np.asarray(ict.landmark_positions(mesh, "mediapipe478"))
     assert np.linalg.norm(fitted - wanted, axis=1).mean() < 2.0
+
+
+def test_the_closest_point_is_on_what_faces_as_the_point_does():
+    """Between two lips: 1 mm above the one that faces as it does, half a millimetre below the other."""
+    flat, corners = np.array([[-9.0, -9, 0], [9, -9, 0], [9, 9, 0], [-9, 9, 0]]), np.array([[0, 1, 2], [0, 2, 3]])
+    lips = Surface(np.concatenate([flat, flat + [0, 0, 1.5]]), np.concatenate([corners, corners[:, ::-1] + 4]))
+    found = lips.closest(np.array([[3.0, 1, 1]]), np.array([[0.0, 0, 1]]))
+    np.testing.assert_allclose(found.position, [[3, 1, 0]], atol=1e-9)
+    assert found.cosine == pytest.approx(1)
+
+
+@pytest.mark.parametrize("size, front", [(1.6, False), (1.0, True)], ids=["out of reach", "beyond its rim"])
+def test_what_has_no_counterpart_on_the_target_stays(size, front):
+    ball = trimesh.creation.icosphere(subdivisions=3, radius=50.0)
+    sphere, triangles = np.array(ball.vertices), np.array(ball.faces)
+    kept = triangles[(sphere[triangles, 2] > 0).all(axis=1)] if front else triangles
+    anchors = sparse.csr_array(np.eye(len(sphere))[:12])
+    drawn, _ = draw_to(Surface(sphere, triangles), Surface(size * sphere, kept), anchors, sphere[:12], 15.0)
+    np.testing.assert_allclose(drawn, sphere, atol=0.5)

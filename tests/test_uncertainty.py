@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import ImageDraw
 from scipy.spatial.transform import Rotation
 from small_model import small_model, small_result
 
@@ -287,3 +288,20 @@ def test_the_picture_has_a_colour_for_each_deviation():
     middle = np.s_[300:340, 300:340]
     assert sure[middle][..., 2].mean() > sure[middle][..., 0].mean()  # cold
     assert unsure[middle][..., 0].mean() > unsure[middle][..., 2].mean()  # hot
+
+
+def test_a_head_to_the_left_is_as_unsure_as_one_to_the_right(small, face):
+    result = jaxface.fit(small, face(seed=1, euler_deg=(0.0, 60.0, 0.0))[0])
+    turned = lambda yaw: replace(result.pose, rotation=rotation_from_euler(jnp.array([0.0, yaw, 0.0])))
+    left, right = (jaxface.uncertainty(small, replace(result, pose=turned(yaw))) for yaw in (-60.0, 60.0))
+    np.testing.assert_allclose(left.vertex_std.mean(), right.vertex_std.mean(), rtol=0.1)
+
+
+def test_the_caption_is_the_median_of_what_is_coloured(monkeypatch):
+    """Within 100 mm of the nose tip."""
+    model, result, said = small_model(), small_result(), []
+    vertices = np.asarray(model.vertices(result.identity, result.expression))
+    away = np.linalg.norm(vertices - model.landmark_positions(jnp.asarray(vertices), "ibug68")[30], axis=1)
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", lambda self, at, text, **style: said.append(text))
+    draw_uncertainty(model, result, away)
+    assert f"standard deviation, median {np.median(away[away < 100]):.1f} mm" in said
