@@ -93,7 +93,7 @@ def found(small, tmp_path_factory):
     """A model's file, and the points of its drawn people, whose nose a detector finds too low."""
     path = tmp_path_factory.mktemp("calibrate") / "small.npz"
     save_model(path, small)
-    people = subjects(load_model(path), FEWEST_CALIBRATED, tilt_deg=NODDING_DEG)
+    people = subjects(load_model(path), 2 * FEWEST_CALIBRATED, tilt_deg=NODDING_DEG)
     points = np.array([people.shape.anchors @ placed(people, index) for index in range(len(people))], np.float32)
     points[:, 30, 1] += 10
     return path, points
@@ -128,9 +128,12 @@ class TestCalibrate:
 
     def test_too_few_people_found_make_none(self, jaxface, monkeypatch, found):
         path, points = found
-        self.detector(monkeypatch, [None, *points[1:]])
+        few = FEWEST_CALIBRATED - 1
+        self.detector(monkeypatch, [*points[:few], *[None] * (len(points) - few)])
         ran = jaxface("model", "calibrate", path, "few.npz", "--people", len(points))
-        assert f"finds {len(points) - 1} of {len(points)} people of small" in one_line(ran, 2)
+        assert f"finds {few} of {len(points)} people of small; a calibration takes {few + 1} or more" in one_line(
+            ran, 2
+        )
         assert not Path("few.npz").exists()
 
     @pytest.mark.parametrize(
@@ -139,7 +142,7 @@ class TestCalibrate:
             (["a.npy"], "DESTINATION: takes a file to write (.npz), got a.npy"),
             (["folder.npz"], "got folder.npz"),
             (["small.npz"], "got small.npz"),
-            (["a.npz", "--people", "99"], "'--people'"),
+            (["a.npz", "--people", "199"], "'--people'"),
             (["a.npz", "--detector", "nobody"], "--detector: 'nobody'"),
         ],
     )

@@ -153,7 +153,7 @@ def calibrate(
     ],
     detector: DetectorName = "mediapipe",
     people: Annotated[
-        int, typer.Option(min=FEWEST_CALIBRATED, help="How many people are drawn; half a second each.")
+        int, typer.Option(min=2 * FEWEST_CALIBRATED, help="How many people are drawn; half a second each.")
     ] = 1200,
 ) -> None:
     """Measure how a detector errs on a face model's people.
