@@ -3,6 +3,7 @@
 import json
 from contextlib import contextmanager
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,9 @@ from PIL import Image
 from jaxface.calibration import load_calibration
 from jaxface.cli.choices import FEWEST_CALIBRATED
 from jaxface.evaluation.subjects import NODDING_DEG, subjects
+from jaxface.fitting import FitOptions
 from jaxface.model import load_model, save_model
+from jaxface.pipelines.stages import Settings, record
 from jaxface.rendering.people import placed
 from jaxface.types import Landmarks
 
@@ -121,6 +124,8 @@ class TestCalibrate:
         assert (ran.exit_code, ran.stderr) == (0, "")
         options = json.loads((tmp_path / "out" / "fit.json").read_text())["options"]
         assert (options["variant"], options["calibration"]) == ("calibrated", "new/nose.npz")
+        told = record(Settings(str(path), fit=FitOptions("calibrated", calibration="new/nose.npz")))["calibration"]
+        assert told == {"source": "nose.npz", "sha256": sha256(Path("new/nose.npz").read_bytes()).hexdigest()}
         for command in ("fit", photograph), ("dataset", tmp_path):
             says = one_line(jaxface(*command, "--calibration", "new/nose.npz", "-o", "none"), 2)
             assert "--calibration: 'new/nose.npz': is of the model 'small', and 'jaxface MakeHuman head' is" in says
