@@ -106,7 +106,7 @@ def test_an_interrupt_that_a_library_takes_for_its_own_error_ends_it_too(
     assert result.exit_code == 130 and "own" not in result.output
 
 
-@pytest.mark.parametrize("loads", ["face_model", "open_finder"])
+@pytest.mark.parametrize("loads", ["model_to_fit", "open_finder"])
 def test_an_interrupt_while_it_loads_ends_it_at_once(ctrl_c, jaxface, photograph, monkeypatch, loads):
     class Left(BaseException):
         pass

@@ -22,15 +22,7 @@ from jaxface.cli.options import (
     fit_options,
     require_calibration,
 )
-from jaxface.cli.terminal import (
-    console,
-    face_model,
-    plain_table,
-    print_table,
-    printable,
-    require_table,
-    require_writable,
-)
+from jaxface.cli.terminal import console, model_to_fit, plain_table, print_table, printable, require_writable
 
 _REASONS = 5
 """How many of the reasons for failures are told."""
@@ -83,7 +75,7 @@ def dataset(
     require_calibration(variant, detector, model, calibration)
     keep_compilations()
     require_writable(output, "--output")
-    require_table(options, face_model(model, "--model", "ibug68"))
+    model_to_fit(model, options)
     settings = Settings(model, detector, faces, min_score, score, part_images, options)
     begun, done, errors = perf_counter(), Tally(), console(stderr=True)
     try:

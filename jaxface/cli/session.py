@@ -14,15 +14,7 @@ from rich.progress import track
 from rich.table import Table
 
 from jaxface.cli.interrupts import interrupts, loading
-from jaxface.cli.terminal import (
-    console,
-    face_model,
-    plain_table,
-    print_table,
-    printable,
-    require_table,
-    require_writable,
-)
+from jaxface.cli.terminal import console, model_to_fit, plain_table, print_table, printable, require_writable
 from jaxface.detection.landmark_files import SUFFIXES
 from jaxface.export.files import Inputs
 from jaxface.fitting import FitOptions
@@ -49,8 +41,7 @@ def run(
     keep_compilations()
     require_writable(output, "--output")
     with loading():
-        model = face_model(model_source, "--model", "ibug68")
-        require_table(options, model)
+        model = model_to_fit(model_source, options)
     points = _landmark_files(images, landmarks)
     work = list(zip(images, _folders(images, output), points, strict=True))
     table = None if options.calibration is None else Path(options.calibration)

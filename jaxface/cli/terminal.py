@@ -77,14 +77,17 @@ def face_model(source: str | None, argument: str, scheme: str | None = None):
     return model
 
 
-def require_table(options, model) -> None:
-    """Raise before any work is done if the calibration that the options name cannot be had, or is another model's."""
+def model_to_fit(source: str | None, options):
+    """The model of ``--model`` with its 68 points; a calibration of ``--calibration`` that cannot be had, or is another
+    model's, is wrong usage too."""
     from jaxface.fitting.options import table_of
 
+    model = face_model(source, "--model", "ibug68")
     try:
         table_of(options, model, "ibug68")
     except ValueError as error:
         raise typer.BadParameter(str(error).removeprefix("calibration="), param_hint="--calibration") from None
+    return model
 
 
 def require_writable(output: Path, option: str) -> None:

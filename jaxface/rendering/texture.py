@@ -72,9 +72,9 @@ def texture(image: np.ndarray, model: MorphableModel, result: FitResult, size: i
     return texels[rows, columns]
 
 
-def bake(image: np.ndarray, model: MorphableModel, result: FitResult, size: int = 1024) -> np.ndarray | None:
+def bake(image: np.ndarray, model: MorphableModel, result: FitResult) -> np.ndarray | None:
     """``texture``, or None of a model that has no atlas."""
-    return None if model.uv is None else texture(image, model, result, size)
+    return None if model.uv is None else texture(image, model, result)
 
 
 _Gather = Callable[[np.ndarray], np.ndarray]
